@@ -1,0 +1,115 @@
+"""The contract that every rule signs. No Beam below this line.
+
+A rule measures first and judges after: `score` looks at the element, `judge` only at the score, so
+that a stored score says what another threshold would have kept.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from schemas.document import Signal
+
+
+class On(StrEnum):
+    """What a rule looks at; the same name may be used once for each."""
+
+    PAGE = "page"  # schemas.page.Page
+    TEXT = "text"  # Passage: a paragraph or the text of a whole document
+    DOCUMENT = "document"  # schemas.document.Document
+    REFERENCE = "reference"  # schemas.image.ImageReference, before anything is fetched
+    IMAGE = "image"  # schemas.image.ImageRecord
+    PLACED = "placed"  # schemas.document.PlacedDocument
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a rule measured: a number and, where it helps a reader, on what."""
+
+    value: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text to be judged and the language of its document ("" where unknown)."""
+
+    text: str
+    language: str = ""
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Whitespace-separated words in lower case."""
+        return self.text.lower().split()
+
+
+class Rule(Protocol):
+    """A frozen dataclass whose fields are its config, checked in ``__post_init__``."""
+
+    name: ClassVar[str]
+    on: ClassVar[On]
+
+    def score(self, element: Any) -> Score:
+        """Measures the element. Raises nothing on odd input: empty, blank, image-only."""
+
+    def judge(self, score: Score) -> StrEnum | None:
+        """Returns the reason to reject an element of this score, or None to keep it."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Which rule rejected an element, and why."""
+
+    rule: str
+    reason: str
+    score: float
+    detail: str
+
+
+REGISTRY: dict[tuple[On, str], type[Rule]] = {}
+
+R = TypeVar("R", bound=type[Any])
+
+
+def register(on: On) -> Callable[[R], R]:
+    """Makes a rule reachable by name from a config file.
+
+    Raises:
+      ValueError: two rules on the same kind of element share a name.
+    """
+
+    def add(cls: R) -> R:
+        cls.on = on
+        known = REGISTRY.setdefault((on, cls.name), cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"two {on} rules are named {cls.name!r}")
+        return cls
+
+    return add
+
+
+def load_all() -> dict[tuple[On, str], type[Rule]]:
+    """Imports every module of the `filters` package and returns the registry."""
+    package = importlib.import_module("filters")
+    for module in pkgutil.walk_packages(package.__path__, "filters."):
+        importlib.import_module(module.name)
+    return REGISTRY
+
+
+def judge(rules: Sequence[Rule], element: Any) -> tuple[tuple[Signal, ...], Objection | None]:
+    """Applies rules in order and stops at the first that objects.
+
+    Returns:
+      The signals of the rules that were asked, in order, and the objection or None.
+    """
+    signals = []
+    for rule in rules:
+        score = rule.score(element)
+        signals.append(Signal(rule.name, score.value))
+        if reason := rule.judge(score):
+            return tuple(signals), Objection(rule.name, str(reason), score.value, score.detail)
+    return tuple(signals), None

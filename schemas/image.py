@@ -1,0 +1,89 @@
+"""What an image is known by. Its bytes lie in a store and are named by location."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImageLocation:
+    """Where a crawl holds an image: a record of a WARC that is being read.
+
+    Attributes:
+      url: target URI of the record, as the crawler wrote it.
+      path: where the WARC can be opened.
+      warc_file: its name, as in `schemas.page.Page.warc_file`.
+      offset: byte offset of the gzip member, or of the record in a plain file.
+      inner_offset: offset of the record inside the inflated member; 0 for one record a member.
+      length: stored bytes, 0 where unknown.
+      status: HTTP status; 200 for resource records.
+      mime: media type without parameters, lower case.
+      crawl_time: ISO 8601.
+    """
+
+    url: str
+    path: str
+    warc_file: str
+    offset: int
+    inner_offset: int = 0
+    length: int = 0
+    status: int = 200
+    mime: str = ""
+    crawl_time: str = ""
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """A distinct image URL and how many distinct documents show it."""
+
+    url: str
+    documents: int = 1
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """A named score of one image, e.g. ``nsfw``."""
+
+    rule: str
+    score: float
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """A decoded image.
+
+    Attributes:
+      image_id: SHA-256 of the stored bytes, 64 hex digits.
+      url: the distinct URL that was asked for.
+      format: Pillow's format name in lower case: jpeg, png, webp, gif ...
+      width, height: pixels, EXIF orientation applied.
+      n_bytes: size of the stored bytes.
+      phash: 64-bit DCT perceptual hash, 16 hex digits.
+      frames: number of frames, 1 for a still image.
+      documents: distinct documents that show this URL.
+      same_bytes_documents: distinct documents that show these bytes under any URL.
+      nsfw: probability in [0, 1] that the image is unsafe; None is "not scored", never "safe".
+      scores: further named scores.
+      clip: CLIP feature, unit length, float32 little-endian; empty where no model was run.
+      source: ``warc``, ``http`` or the name of another source.
+      status: HTTP status.
+      opt_out: the consent evidence that was looked at, e.g. the X-Robots-Tag header.
+      store_file, store_row: where the bytes lie: a Parquet file of the image store, row in it.
+    """
+
+    image_id: str
+    url: str
+    format: str
+    width: int
+    height: int
+    n_bytes: int
+    phash: str
+    frames: int = 1
+    documents: int = 1
+    same_bytes_documents: int = 1
+    nsfw: float | None = None
+    scores: tuple[ImageScore, ...] = ()
+    clip: bytes = b""
+    source: str = ""
+    status: int = 200
+    opt_out: str = ""
+    store_file: str = ""
+    store_row: int = 0

@@ -1,0 +1,21 @@
+import pathlib
+
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+
+ROOT = pathlib.Path(__file__).parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """Real pages, WARCs, images and lists that lie beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real test data is absent: ../shared/data beside the checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def beam_pipeline() -> TestPipeline:
+    # Named on purpose: the default DirectRunner first tries to download a Prism binary.
+    return TestPipeline(runner="FnApiRunner")
