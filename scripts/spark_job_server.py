@@ -100,7 +100,8 @@ def find_jar(repository: Path | None = None) -> Path:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0 or not jar.is_file():
         lines = (done.stdout + done.stderr).splitlines()
-        reason = next((line for line in lines if "[ERROR]" in line), f"exit {done.returncode}")
+        errors = (line.partition("[ERROR] ")[2] for line in lines)
+        reason = next(filter(None, errors), f"exit status {done.returncode}")
         raise SetupError(
             f"Maven cannot get {ARTIFACT}:{version} (pass --jar if you have it): {reason}"
         )
