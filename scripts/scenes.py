@@ -564,7 +564,7 @@ def _draw_object(canvas: _Canvas, scene: Scene, rng: random.Random) -> None:
 
 
 def _sky(canvas: _Canvas, setting: str, light: _Light, rng: random.Random) -> None:
-    canvas.gradient(light.top, light.horizon)
+    canvas.gradient(light.top, light.horizon, upto=0.3)
     side = rng.choice((-1, 1))
     if setting == "noon":
         x = side * rng.uniform(0.27, 0.4)
