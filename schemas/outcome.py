@@ -16,6 +16,9 @@ class Kind(StrEnum):
 
 
 class Door(StrEnum):
+    """Where an element was counted: on the way in, or by the door it left."""
+
+    ENTERED = "entered"
     KEPT = "kept"
     REJECTED = "rejected"
     FAILED = "failed"
@@ -65,7 +68,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many elements of a kind left a stage by a door."""
+    """How many elements of a kind a stage let in or let out by a door."""
 
     stage: str
     kind: Kind

@@ -1,0 +1,205 @@
+"""The tables of a finished corpus: plain nested Parquet that every reader opens without options.
+
+A change of a column's name, type or meaning raises the version.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.document import Image, PlacedDocument, Text
+from schemas.image import ImageRecord
+
+SCHEMA_VERSION = 1
+
+
+def _field(name: str, kind: pa.DataType, about: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"description": about})
+
+
+_SIGNAL = pa.struct([("rule", pa.string()), ("score", pa.float64())])
+
+IMAGE_INFO = pa.struct(
+    [
+        _field("image_id", pa.string(), "SHA-256 of the stored bytes; null if nothing was fetched"),
+        _field("url", pa.string(), "the URL that was asked for"),
+        _field("alt", pa.string(), "alt text"),
+        _field("title", pa.string(), "title attribute"),
+        _field("caption", pa.string(), "caption, e.g. of a figure"),
+        _field("link", pa.string(), "URL that the image links to"),
+        _field("width", pa.int32(), "pixels; the declared size if nothing was fetched"),
+        _field("height", pa.int32(), "pixels; the declared size if nothing was fetched"),
+        _field("node_index", pa.int32(), "position in texts and images"),
+        _field("matched_text_index", pa.int32(), "sentence in text_list; null if left unplaced"),
+        _field("matched_sim", pa.float32(), "similarity_matrix[i][matched_text_index]"),
+        _field("nsfw", pa.float32(), "probability of being unsafe; null if not scored"),
+        _field("phash", pa.string(), "64-bit DCT perceptual hash, 16 hex digits"),
+    ]
+)
+
+DOCUMENTS = pa.schema(
+    [
+        _field("doc_id", pa.string(), "32 hex digits, a hash of where the page was read"),
+        _field("url", pa.string(), "URL of the page"),
+        _field("title", pa.string(), "title of the page"),
+        _field("texts", pa.list_(pa.string()), "OBELICS view: text nodes, null where an image is"),
+        _field("images", pa.list_(pa.string()), "OBELICS view: image URLs, null where a text is"),
+        _field("roles", pa.list_(pa.string()), "what each node was: paragraph, heading ... image"),
+        _field("text_list", pa.list_(pa.string()), "mmc4 view: sentences"),
+        _field("text_node_index", pa.list_(pa.int32()), "node that each sentence came from"),
+        _field("image_info", pa.list_(IMAGE_INFO), "mmc4 view: the images in reading order"),
+        _field(
+            "similarity_matrix",
+            pa.list_(pa.list_(pa.float32())),
+            "cosine of image i of image_info with sentence j of text_list",
+        ),
+        _field("language", pa.string(), "ISO 639 code"),
+        _field("language_score", pa.float32(), "probability of the language"),
+        _field("token_count", pa.int32(), r"words and punctuation marks: \w+|[^\w\s]"),
+        _field("date", pa.string(), "date the page gives, ISO 8601"),
+        _field("author", pa.string(), "author the page gives"),
+        _field("site", pa.string(), "site name the page gives"),
+        _field("licence", pa.string(), "licence URL the page gives"),
+        _field("crawl_time", pa.string(), "WARC-Date, ISO 8601"),
+        _field("warc_file", pa.string(), "WARC the page was read from"),
+        _field("warc_offset", pa.int64(), "byte offset of its record"),
+        _field("warc_length", pa.int64(), "stored bytes of its record"),
+        _field("text_dedup", pa.struct([("cluster_id", pa.string()), ("cluster_size", pa.int32())]),
+               "near-duplicate cluster that this document survived"),
+        _field("signals", pa.list_(_SIGNAL), "every score that a rule gave"),
+    ]
+)  # fmt: skip
+
+IMAGES = pa.schema(
+    [
+        _field("image_id", pa.string(), "SHA-256 of the stored bytes, 64 hex digits"),
+        _field("bytes", pa.binary(), "the file as fetched; null if the corpus is without bytes"),
+        _field("url", pa.string(), "URL it was fetched from (the smallest, if several)"),
+        _field("urls", pa.list_(pa.string()), "all URLs in kept documents that gave these bytes"),
+        _field("format", pa.string(), "jpeg, png, webp, gif ..."),
+        _field("width", pa.int32(), "pixels, EXIF orientation applied"),
+        _field("height", pa.int32(), "pixels, EXIF orientation applied"),
+        _field("frames", pa.int32(), "1 for a still image"),
+        _field("phash", pa.string(), "64-bit DCT perceptual hash, 16 hex digits"),
+        _field("documents", pa.int32(), "distinct documents of the crawl that show these bytes"),
+        _field("nsfw", pa.float32(), "probability of being unsafe; null if not scored"),
+        _field("scores", pa.list_(_SIGNAL), "further scores"),
+        _field("clip_feature", pa.list_(pa.float16()), "CLIP feature, unit length; may be empty"),
+        _field("source", pa.string(), "warc or http"),
+        _field("status", pa.int32(), "HTTP status"),
+        _field("opt_out", pa.string(), "consent evidence that was looked at"),
+    ]
+)
+
+REJECTED = pa.schema(
+    [
+        _field("element_id", pa.string(), "page or document id, doc_id#node, or image URL"),
+        _field("kind", pa.string(), "page, document, node or image"),
+        _field("doc_id", pa.string(), "page or document concerned; empty for images"),
+        _field("url", pa.string(), "URL of the element"),
+        _field("stage", pa.string(), "stage that rejected it"),
+        _field("rule", pa.string(), "rule that objected"),
+        _field("reason", pa.string(), "why, one of a closed list for each rule"),
+        _field("score", pa.float64(), "what the rule measured"),
+        _field("detail", pa.string(), "on what"),
+    ]
+)
+
+FAILED = pa.schema(
+    [
+        _field("element_id", pa.string(), "page or document id, image URL or file name"),
+        _field("kind", pa.string(), "file, page, document or image"),
+        _field("url", pa.string(), "URL of the element"),
+        _field("stage", pa.string(), "stage that failed"),
+        _field("error", pa.string(), "type and message"),
+        _field("where", pa.string(), "innermost frames of the pipeline's own code"),
+        _field("warc_file", pa.string(), "WARC concerned"),
+        _field("warc_offset", pa.int64(), "byte offset of the record concerned"),
+    ]
+)
+
+TABLES = {"documents": DOCUMENTS, "images": IMAGES, "rejected": REJECTED, "failed": FAILED}
+
+
+def document_row(placed: PlacedDocument, token_count: int) -> dict[str, Any]:
+    """A placed document as a row of `DOCUMENTS`."""
+    document = placed.document
+    nodes = document.nodes
+    return {
+        "doc_id": document.doc_id,
+        "url": document.url,
+        "title": document.title,
+        "texts": [node.text if isinstance(node, Text) else None for node in nodes],
+        "images": [node.url if isinstance(node, Image) else None for node in nodes],
+        "roles": [str(node.role) if isinstance(node, Text) else "image" for node in nodes],
+        "text_list": [sentence.text for sentence in placed.sentences],
+        "text_node_index": [sentence.node_index for sentence in placed.sentences],
+        "image_info": _image_infos(placed),
+        "similarity_matrix": placed.similarity,
+        "language": document.language,
+        "language_score": document.language_score,
+        "token_count": token_count,
+        "date": document.date,
+        "author": document.author,
+        "site": document.site,
+        "licence": document.licence,
+        "crawl_time": document.crawl_time,
+        "warc_file": document.warc_file,
+        "warc_offset": document.warc_offset,
+        "warc_length": document.warc_length,
+        "text_dedup": {
+            "cluster_id": document.cluster_id or document.doc_id,
+            "cluster_size": document.cluster_size,
+        },
+        "signals": [{"rule": s.rule, "score": s.score} for s in document.signals],
+    }
+
+
+def _image_infos(placed: PlacedDocument) -> list[dict[str, Any]]:
+    infos = []
+    for placement in placed.placements:
+        image = placed.document.nodes[placement.node_index]
+        assert isinstance(image, Image)
+        record = image.record
+        infos.append(
+            {
+                "image_id": record.image_id if record else None,
+                "url": image.url,
+                "alt": image.alt,
+                "title": image.title,
+                "caption": image.caption,
+                "link": image.link,
+                "width": record.width if record else image.width,
+                "height": record.height if record else image.height,
+                "node_index": placement.node_index,
+                "matched_text_index": placement.matched_text_index,
+                "matched_sim": placement.matched_sim,
+                "nsfw": record.nsfw if record else None,
+                "phash": record.phash if record else None,
+            }
+        )
+    return infos
+
+
+def image_row(
+    record: ImageRecord, urls: list[str], data: bytes | None, feature: Any
+) -> dict[str, Any]:
+    """An image as a row of `IMAGES`; `feature` is a sequence of floats."""
+    return {
+        "image_id": record.image_id,
+        "bytes": data,
+        "url": record.url,
+        "urls": urls,
+        "format": record.format,
+        "width": record.width,
+        "height": record.height,
+        "frames": record.frames,
+        "phash": record.phash,
+        "documents": record.same_bytes_documents,
+        "nsfw": record.nsfw,
+        "scores": [{"rule": s.rule, "score": s.score} for s in record.scores],
+        "clip_feature": feature,
+        "source": record.source,
+        "status": record.status,
+        "opt_out": record.opt_out,
+    }
