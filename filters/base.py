@@ -6,10 +6,12 @@ that a stored score says what another threshold would have kept.
 
 import importlib
 import pkgutil
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from schemas.document import Signal
@@ -34,6 +36,16 @@ class Score:
     detail: str = ""
 
 
+# Written without spaces between words: there every letter counts as a word.
+UNSPACED = frozenset({"ja", "km", "lo", "my", "th", "wuu", "yue", "zh"})
+
+
+@cache
+def is_letter(character: str) -> bool:
+    """True for letters and the marks that combine with them (Unicode L and M)."""
+    return unicodedata.category(character)[0] in "LM"
+
+
 @dataclass(frozen=True)
 class Passage:
     """A text to be judged and the language of its document ("" where unknown)."""
@@ -42,9 +54,22 @@ class Passage:
     language: str = ""
 
     @cached_property
+    def characters(self) -> Counter[str]:
+        """How often each character occurs."""
+        return Counter(self.text)
+
+    @cached_property
     def words(self) -> list[str]:
-        """Whitespace-separated words in lower case."""
-        return self.text.lower().split()
+        """Words in lower case: split at whitespace, stripped of all that is not a letter at both
+        ends, so that numbers and lone marks are no words; a typographic apostrophe reads as "'".
+        In a language of `UNSPACED` every letter is a word.
+        """
+        text = self.text.lower()
+        if self.language in UNSPACED:
+            return [character for character in text if is_letter(character)]
+        marks = "".join(c for c in self.characters if not is_letter(c))
+        stripped = (word.strip(marks) for word in text.split())
+        return [word.replace("\u2019", "'") for word in stripped if word]
 
 
 class Rule(Protocol):
