@@ -87,3 +87,21 @@ class ImageRecord:
     opt_out: str = ""
     store_file: str = ""
     store_row: int = 0
+
+
+@dataclass(frozen=True)
+class ImageVerdict:
+    """What became of a distinct image URL, told to the documents that show it.
+
+    Attributes:
+      doc_id: one of those documents; it says in which bucket the verdict is needed.
+      record: the image, if it was kept.
+      stage, rule, reason: who rejected it and why; a failure has the reason ``failed``.
+    """
+
+    doc_id: str
+    url: str
+    record: ImageRecord | None = None
+    stage: str = ""
+    rule: str = ""
+    reason: str = ""

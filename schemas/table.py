@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -24,19 +22,3 @@ class WrittenFile:
     n_bytes: int
     sha256: str
     segments: tuple[Segment, ...] = ()
-
-
-@dataclass(frozen=True)
-class ImageVerdict:
-    """What became of a distinct image URL, for the documents of one bucket.
-
-    Exactly one of `record` fields or `rule` and `reason` is set; see `schemas.image.ImageRecord`.
-    """
-
-    url: str
-    rule: str = ""
-    reason: str = ""
-
-
-def field(name: str, kind: pa.DataType, about: str, nullable: bool = True) -> pa.Field:
-    return pa.field(name, kind, nullable, {"description": about})

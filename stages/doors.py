@@ -7,7 +7,7 @@ import traceback
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -18,7 +18,7 @@ from schemas.image import ImageRecord, ImageReference
 from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
 
-REJECTED = "rejected"
+REJECTED: Final = "rejected"
 _OUR_CODE = str(Path(__file__).resolve().parent.parent)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
@@ -122,13 +122,28 @@ def through_doors(
     Returns:
       An object with `kept`, `rejected`, `failed` and one attribute for each tag of `extra`.
     """
+    out, failed = guard(elements, fn, stage, *extra, who=who)
+    return count_doors(out, failed, stage, *extra)
+
+
+def guard(
+    elements: PCollection,
+    fn: beam.DoFn,
+    stage: str,
+    *extra: str,
+    who: Callable[[Any], Identity] = identify,
+) -> tuple[Any, PCollection[Failure]]:
+    """Like `through_doors` for a step inside a stage: nothing is counted.
+
+    Returns:
+      The outputs, `kept` and one for each tag, and the failures.
+    """
     out = elements | "Judge" >> (
         beam.ParDo(fn)
         .with_outputs(REJECTED, *extra, main="kept")
         .with_exception_handling(dead_letter_tag="bad")
     )
-    failed = out.bad | "Explain failures" >> beam.Map(_explain, stage, who)
-    return count_doors(out, failed, stage, *extra)
+    return out, out.bad | "Explain failures" >> beam.Map(_explain, stage, who)
 
 
 def count_doors(out: Any, failed: PCollection[Failure], stage: str, *extra: str) -> Any:

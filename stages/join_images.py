@@ -1,0 +1,133 @@
+"""Puts what was found behind each image URL into the documents that show it.
+
+In: Candidate.  Out: Document whose images all have a record; the images that were rejected leave
+the document and go, one row each, to `pruned`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from filters.base import Objection
+from schemas.document import Document, Image, Node
+from schemas.image import ImageVerdict
+from schemas.outcome import Kind, Rejection
+from stages.doors import identify, rejected, through_doors
+
+STAGE = "join_images"
+PRUNED: Final = "pruned"
+
+
+class Reason(StrEnum):
+    SAME_IMAGE = "same_image"
+    NEAR_DUPLICATE = "near_duplicate_in_document"
+    NO_IMAGE = "no_image"
+
+
+@dataclass(frozen=True)
+class JoinConfig:
+    """How images meet their documents.
+
+    Attributes:
+      max_hamming: two images of a document whose perceptual hashes differ in at most so many of
+        64 bits are one; the first stays. -1 compares no hashes. Source: mmc4 removes at 5
+        (arXiv 2304.06939 §3.1), mmc4-core at 10 (footnote 14).
+      require_image: reject a document that is left without an image.
+    """
+
+    max_hamming: int = 5
+    require_image: bool = True
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.max_hamming <= 64:
+            raise ValueError(f"join_images: max_hamming is {self.max_hamming}, not in -1..64")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A document and the verdicts on its image URLs."""
+
+    document: Document
+    verdicts: tuple[ImageVerdict, ...] = ()
+
+    @property
+    def identity(self) -> Any:
+        return identify(self.document)
+
+
+def join(
+    document: Document, verdicts: Mapping[str, ImageVerdict], config: JoinConfig
+) -> tuple[Document, list[Rejection]]:
+    """The document with its images' records, and a rejection for each image that leaves it.
+
+    Raises:
+      KeyError: an image URL has no verdict, so something upstream lost it.
+    """
+    nodes: list[Node] = []
+    pruned: list[Rejection] = []
+    seen: list[tuple[str, int]] = []
+    for index, node in enumerate(document.nodes):
+        if not isinstance(node, Image):
+            nodes.append(node)
+            continue
+        verdict = verdicts[node.url]
+        record = verdict.record
+        objection: tuple[str, str, str] | None = None
+        if record is None:
+            objection = (verdict.rule, verdict.reason, verdict.stage)
+        elif any(record.image_id == image_id for image_id, _ in seen):
+            objection = (STAGE, Reason.SAME_IMAGE, "")
+        else:
+            bits = int(record.phash, 16)
+            distance = min(((bits ^ other).bit_count() for _, other in seen), default=65)
+            if distance <= config.max_hamming:
+                objection = (STAGE, Reason.NEAR_DUPLICATE, f"{distance} of 64 bits differ")
+        if objection is None:
+            assert record is not None
+            seen.append((record.image_id, int(record.phash, 16)))
+            nodes.append(replace(node, record=record))
+        else:
+            rule, reason, detail = objection
+            pruned.append(
+                Rejection(
+                    f"{document.doc_id}#{index}",
+                    Kind.NODE,
+                    document.doc_id,
+                    node.url,
+                    STAGE,
+                    rule,
+                    reason,
+                    None,
+                    detail,
+                )
+            )
+    return replace(document, nodes=tuple(nodes)), pruned
+
+
+@dataclass
+class JoinImages(beam.PTransform):
+    config: JoinConfig
+
+    def expand(self, candidates: PCollection[Candidate]) -> Any:
+        return through_doors(candidates, _Join(self.config), STAGE, PRUNED)
+
+
+class _Join(beam.DoFn):
+    def __init__(self, config: JoinConfig):
+        self._config = config
+
+    def process(
+        self, candidate: Candidate
+    ) -> Iterable[Document | TaggedOutput[Literal["rejected", "pruned"], Rejection]]:
+        verdicts = {verdict.url: verdict for verdict in candidate.verdicts}
+        document, pruned = join(candidate.document, verdicts, self._config)
+        for rejection in pruned:
+            yield TaggedOutput(PRUNED, rejection)
+        if self._config.require_image and not document.images:
+            yield rejected(document, STAGE, Objection(STAGE, Reason.NO_IMAGE, 0.0, ""))
+            return
+        yield document

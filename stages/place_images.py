@@ -1,0 +1,252 @@
+"""Places images among sentences and keeps natural order beside it.
+
+In: Document whose images have records with CLIP features.  Out: PlacedDocument.
+Images whose best sentence is below a similarity leave the document, one row each, to `pruned`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from filters.base import Objection
+from schemas.document import Document, Image, Node, PlacedDocument, Placement, Sentence
+from schemas.outcome import Failure, Kind, Rejection
+from stages.clip import Clip, ClipConfig, load_clip
+from stages.doors import REJECTED, count_doors, rejected, to_failure
+from stages.placement import Method, assign, unplaced_below
+from stages.sentences import split_sentences
+
+STAGE = "place_images"
+PRUNED: Final = "pruned"
+FAILED: Final = "failed"
+
+
+class Reason(StrEnum):
+    LOW_SIMILARITY = "low_similarity"
+    NO_IMAGE = "no_image"
+    NO_SENTENCE = "no_sentence"
+
+
+@dataclass(frozen=True)
+class PlaceConfig:
+    """How images are placed.
+
+    Attributes:
+      method: see `stages.placement.Method`.
+      min_max_similarity: an image whose best sentence is below leaves the document; mmc4: 0.15
+        (arXiv 2304.06939 §3). None keeps all.
+      min_similarity: an image whose assigned sentence is below stays, unplaced. mmc4 has no such
+        floor, so that 2 % of its assignments lie below 0.15. None places all.
+      sentences_a_batch: sentences that are gathered over documents before the model runs.
+    """
+
+    method: Method = Method.CLIP
+    min_max_similarity: float | None = None
+    min_similarity: float | None = None
+    sentences_a_batch: int = 512
+
+    def __post_init__(self) -> None:
+        for name in ("min_max_similarity", "min_similarity"):
+            value = getattr(self, name)
+            if value is not None and not -1 <= value <= 1:
+                raise ValueError(f"place_images: {name} is {value}, a cosine lies in -1..1")
+        if self.sentences_a_batch < 1:
+            raise ValueError("place_images: sentences_a_batch must be at least 1")
+
+
+def place(
+    document: Document, sentences: tuple[Sentence, ...], features: np.ndarray, config: PlaceConfig
+) -> tuple[PlacedDocument | Objection, list[Rejection]]:
+    """Places the images of one document.
+
+    Args:
+      features: one row a sentence, unit length, shape [sentences, d].
+
+    Returns:
+      The placed document or the objection against it, and a rejection for each image that left.
+
+    Raises:
+      ValueError: an image has no CLIP feature, or one of another width.
+    """
+    indices = [i for i, node in enumerate(document.nodes) if isinstance(node, Image)]
+    if config.method is Method.DOM:
+        placements = tuple(Placement(i, None, None) for i in indices)
+        return PlacedDocument(document, sentences, placements), []
+    if not indices:
+        return Objection(STAGE, Reason.NO_IMAGE, 0.0, ""), []
+    if not sentences:
+        return Objection(STAGE, Reason.NO_SENTENCE, 0.0, ""), []
+    similarity = np.stack([_feature(document, i, features.shape[1]) for i in indices]) @ features.T
+    pruned = []
+    if (least := config.min_max_similarity) is not None:
+        best = similarity.max(axis=1)
+        pruned = [
+            _low_similarity(document, index, float(score))
+            for index, score in zip(indices, best, strict=True)
+            if score < least
+        ]
+        keep = best >= least
+        gone = {index for index, kept in zip(indices, keep, strict=True) if not kept}
+        document, sentences, indices = _without(document, sentences, gone)
+        similarity = similarity[keep]
+        if not indices:
+            return Objection(
+                STAGE, Reason.NO_IMAGE, 0.0, "no image is similar to a sentence"
+            ), pruned
+    matched: Sequence[int | None] = assign(similarity)
+    if config.min_similarity is not None:
+        matched = unplaced_below(similarity, assign(similarity), config.min_similarity)
+    placements = tuple(
+        Placement(index, text, None if text is None else float(similarity[row, text]))
+        for row, (index, text) in enumerate(zip(indices, matched, strict=True))
+    )
+    rows = tuple(tuple(row) for row in similarity.tolist())
+    return PlacedDocument(document, sentences, placements, rows), pruned
+
+
+def _feature(document: Document, index: int, width: int) -> np.ndarray:
+    image = document.nodes[index]
+    assert isinstance(image, Image)
+    feature = np.frombuffer(image.record.clip if image.record else b"", dtype="<f4")
+    if feature.shape != (width,):
+        raise ValueError(f"{image.url} has a CLIP feature of {feature.size} values, not {width}")
+    return feature
+
+
+def _low_similarity(document: Document, index: int, score: float) -> Rejection:
+    image = document.nodes[index]
+    assert isinstance(image, Image)
+    return Rejection(
+        f"{document.doc_id}#{index}",
+        Kind.NODE,
+        document.doc_id,
+        image.url,
+        STAGE,
+        STAGE,
+        Reason.LOW_SIMILARITY,
+        score,
+    )
+
+
+def _without(
+    document: Document, sentences: tuple[Sentence, ...], gone: set[int]
+) -> tuple[Document, tuple[Sentence, ...], list[int]]:
+    """Removes nodes and renumbers what points at the others."""
+    new_index: dict[int, int] = {}
+    nodes: list[Node] = []
+    for index, node in enumerate(document.nodes):
+        if index not in gone:
+            new_index[index] = len(nodes)
+            nodes.append(node)
+    moved = tuple(Sentence(s.text, new_index[s.node_index]) for s in sentences)
+    images = [i for i, node in enumerate(nodes) if isinstance(node, Image)]
+    return replace(document, nodes=tuple(nodes)), moved, images
+
+
+def without_features(placed: PlacedDocument) -> PlacedDocument:
+    """The same document without its images' CLIP features, which lie in the images table."""
+    nodes = tuple(
+        replace(node, record=replace(node.record, clip=b""))
+        if isinstance(node, Image) and node.record
+        else node
+        for node in placed.document.nodes
+    )
+    return replace(placed, document=replace(placed.document, nodes=nodes))
+
+
+@dataclass
+class PlaceImages(beam.PTransform):
+    config: PlaceConfig
+    clip: ClipConfig = field(default_factory=ClipConfig)
+
+    def expand(self, documents: PCollection[Document]) -> Any:
+        out = documents | "Place" >> beam.ParDo(_Place(self.config, self.clip)).with_outputs(
+            REJECTED, PRUNED, FAILED, main="kept"
+        )
+        return count_doors(out, out[FAILED], STAGE, PRUNED)
+
+
+Waiting = tuple[Document, tuple[Sentence, ...]]
+Output = PlacedDocument | TaggedOutput
+
+
+def _fail(document: Document, error: Exception) -> Iterator[Output]:
+    yield TaggedOutput(FAILED, to_failure(document, error, STAGE))
+
+
+class _Place(beam.DoFn):
+    """Gathers documents until a batch of sentences is full; a bundle's end empties it."""
+
+    def __init__(self, config: PlaceConfig, clip: ClipConfig):
+        self._config = config
+        self._clip_config = clip
+
+    def setup(self):
+        self._clip = load_clip(self._clip_config) if self._config.method is not Method.DOM else None
+
+    def start_bundle(self):
+        self._waiting: list[Waiting] = []
+        self._sentences = 0
+
+    def process(
+        self, document: Document
+    ) -> Iterable[
+        PlacedDocument
+        | TaggedOutput[Literal["rejected", "pruned"], Rejection]
+        | TaggedOutput[Literal["failed"], Failure]
+    ]:
+        try:
+            sentences = split_sentences(document)
+        except Exception as error:  # noqa: BLE001  the failed door: one document, not the batch
+            yield from _fail(document, error)
+            return
+        self._waiting.append((document, sentences))
+        self._sentences += len(sentences)
+        if self._sentences >= self._config.sentences_a_batch:
+            yield from self._empty()
+
+    def finish_bundle(self) -> Iterable[Any]:
+        window = GlobalWindow()
+        for output in self._empty():
+            value = WindowedValue(
+                output.value if isinstance(output, TaggedOutput) else output,
+                window.max_timestamp(),
+                (window,),
+            )
+            yield TaggedOutput(output.tag, value) if isinstance(output, TaggedOutput) else value
+
+    def _empty(self) -> Iterator[Output]:
+        waiting, self._waiting, self._sentences = self._waiting, [], 0
+        try:
+            features = self._features([s.text for _, sentences in waiting for s in sentences])
+        except Exception:  # noqa: BLE001  one of them broke the batch: each gets its own try
+            features = None
+        row = 0
+        for document, sentences in waiting:
+            try:
+                if features is None:
+                    part = self._features([s.text for s in sentences])
+                else:
+                    part = features[row : row + len(sentences)]
+                placed, pruned = place(document, sentences, part, self._config)
+            except Exception as error:  # noqa: BLE001  the failed door
+                yield from _fail(document, error)
+            else:
+                for rejection in pruned:
+                    yield TaggedOutput(PRUNED, rejection)
+                if isinstance(placed, Objection):
+                    yield rejected(document, STAGE, placed)
+                else:
+                    yield without_features(placed)
+            row += len(sentences)
+
+    def _features(self, texts: list[str]) -> np.ndarray:
+        clip: Clip | None = self._clip
+        return clip.texts(texts) if clip else np.empty((len(texts), 0), np.float32)
