@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from schemas.candidate import Candidate
 from schemas.document import Document, PlacedDocument
 from schemas.image import ImageRecord, ImageReference
 from schemas.outcome import Failure, Kind, Rejection
@@ -67,7 +68,7 @@ def identify(element: Any) -> Identity:
                 element.warc_file,
                 element.warc_offset,
             )
-        case PlacedDocument():
+        case PlacedDocument() | Candidate():
             return identify(element.document)
         case ImageReference() | ImageRecord():
             return Identity(element.url, Kind.IMAGE, element.url)

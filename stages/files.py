@@ -1,8 +1,12 @@
 """Files on any filesystem that Beam knows: local, gs://, s3://."""
 
+import hashlib
 import io
 import os
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,18 +32,8 @@ def write_atomically(path: str, content: bytes) -> None:
     An object store makes an object visible when it is closed; a local file is written beside its
     place and renamed.
     """
-    if "://" in path:
-        with FileSystems.create(path, compression_type="uncompressed") as file:
-            file.write(content)
-        return
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    # The process id keeps two attempts at the same file apart.
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with atomic_output(path) as output:
+        output.write(content)
 
 
 def parquet_bytes(
@@ -50,6 +44,55 @@ def parquet_bytes(
     with pq.ParquetWriter(buffer, schema, **options) as writer:
         write(writer)
     return buffer.getvalue()
+
+
+class Output(io.RawIOBase):
+    """A file being written: counts and hashes what goes in."""
+
+    def __init__(self, file: Any):
+        super().__init__()
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self.n_bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._file.write(view)
+        self._sha256.update(view)
+        self.n_bytes += view.nbytes
+        return view.nbytes
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+@contextmanager
+def atomic_output(path: str) -> Iterator[Output]:
+    """Opens a file for writing in constant memory; it is in its place only when the block ends."""
+    if "://" in path:
+        with FileSystems.create(path, compression_type="uncompressed") as file:
+            yield Output(file)
+        return
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        with open(temporary, "wb") as file:
+            yield Output(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def _temporary(path: str) -> str:
+    # A name of its own for every attempt: two workers may try the same file at once.
+    return f"{path}.{uuid.uuid4().hex}.tmp"
 
 
 def open_parquet(path: str) -> pq.ParquetFile:

@@ -13,10 +13,11 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from filters.base import Objection
+from schemas.candidate import Candidate
 from schemas.document import Document, Image, Node
 from schemas.image import ImageVerdict
 from schemas.outcome import Kind, Rejection
-from stages.doors import identify, rejected, through_doors
+from stages.doors import rejected, through_doors
 
 STAGE = "join_images"
 PRUNED: Final = "pruned"
@@ -45,18 +46,6 @@ class JoinConfig:
     def __post_init__(self) -> None:
         if not -1 <= self.max_hamming <= 64:
             raise ValueError(f"join_images: max_hamming is {self.max_hamming}, not in -1..64")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A document and the verdicts on its image URLs."""
-
-    document: Document
-    verdicts: tuple[ImageVerdict, ...] = ()
-
-    @property
-    def identity(self) -> Any:
-        return identify(self.document)
 
 
 def join(
