@@ -1,0 +1,1 @@
+"""HTML to an interleaved document: pure functions, no Beam."""

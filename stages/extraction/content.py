@@ -1,0 +1,148 @@
+"""Which text of a page is its main content: trafilatura's judgement, carried back to the page.
+
+trafilatura returns a new tree without positions. So every text run is marked before (walk.py), and
+the markers that come out say which runs were kept: the order, the roles and the places of the
+images are then read from the page itself, and no text can be lost or come twice.
+"""
+
+import json
+import logging
+import re
+from typing import Any
+
+from lxml import etree
+from trafilatura import bare_extraction
+from trafilatura.settings import DEFAULT_CONFIG, Extractor
+
+from stages.extraction.walk import Walk, marked, unmark
+
+# Not an error of ours: trafilatura warns of every page without main content.
+logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+
+_SPACE = re.compile(r"\s+")
+_LINKED_DATA = "application/ld+json"
+
+
+def clean_tree(root: Any) -> None:
+    """Drops what is never text (scripts, styles, comments), which every copy would carry along, and
+    makes plain what the parser or trafilatura misreads. Linked data stays: trafilatura reads it.
+    """
+    for element in list(root.iter("script", "style")):
+        if element.tag == "script" and (element.get("type") or "").strip() == _LINKED_DATA:
+            continue
+        _drop(element)
+    etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
+    for element in list(root.iter("math")):
+        _write_out_math(element)
+
+
+def _drop(element: Any) -> None:
+    """Removes an element and its content; its tail stays."""
+    parent = element.getparent()
+    if parent is None:
+        return
+    if element.tail:
+        before = element.getprevious()
+        if before is not None:
+            before.tail = (before.tail or "") + element.tail
+        else:
+            parent.text = (parent.text or "") + element.tail
+    parent.remove(element)
+
+
+def _write_out_math(element: Any) -> None:
+    """Replaces MathML by its TeX source, in the delimiters of TeX."""
+    tex = ""
+    for annotation in element.iter():
+        name = annotation.tag.rpartition(":")[2] if isinstance(annotation.tag, str) else ""
+        if name == "annotation" and annotation.get("encoding") == "application/x-tex":
+            tex = (annotation.text or "").strip()
+            break
+    tex = tex or (element.get("alttext") or "").strip()
+    if not tex:
+        return
+    opening, closing = ("\\[", "\\]") if element.get("display") == "block" else ("\\(", "\\)")
+    tail = element.tail
+    element.clear()
+    element.tag = "span"
+    element.text = f"{opening}{tex}{closing}"
+    element.tail = tail
+
+
+def prepare_for_trafilatura(root: Any) -> None:
+    """Keeps trafilatura from deleting text along with picture elements.
+
+    A figure without an image holds a quote, a table or code; without this its text is deleted.
+    `source` is an empty element that libxml2 nests what follows into.
+    """
+    for figure in root.iter("figure"):
+        if next(figure.iter("img", "amp-img", "picture", "video", "iframe"), None) is None:
+            figure.tag = "div"
+    etree.strip_tags(root, "source")
+
+
+def kept_runs(root: Any, found: Walk, url: str) -> tuple[set[int], tuple[str, ...]]:
+    """Runs that trafilatura keeps, and paragraphs that it found outside the text of the page.
+
+    Returns:
+      Indices of runs; and, where the content came from data embedded in a script and is not on the
+      page, its paragraphs (the set is then empty).
+    """
+    options = Extractor(
+        config=DEFAULT_CONFIG, output_format="xml", fast=True, comments=False, tables=True, url=None
+    )
+    document: Any = bare_extraction(root, options=options)
+    if document is None or document.body is None:
+        return set(), ()
+    kept: set[int] = set()
+    foreign: list[str] = []
+    for text in document.body.itertext():
+        names = marked(text)
+        kept |= names
+        if not names and (plain := _SPACE.sub(" ", unmark(text)).strip()):
+            foreign.append(plain)
+    foreign_size = sum(map(len, foreign))
+    kept_size = sum(len(found.runs[index].text) for index in kept)
+    if foreign_size > kept_size:
+        return _locate(foreign, found)
+    return kept, ()
+
+
+def _locate(paragraphs: list[str], found: Walk) -> tuple[set[int], tuple[str, ...]]:
+    """Finds on the page the text that came from embedded data; half of it must be there."""
+    text = _squash("".join(paragraphs))
+    kept = set()
+    size = 0
+    for index, run in enumerate(found.runs):
+        squashed = _squash(run.text)
+        # Short runs are found anywhere by chance.
+        if len(squashed) >= 20 and squashed in text:
+            kept.add(index)
+            size += len(squashed)
+    if size * 2 >= len(text):
+        return kept, ()
+    return set(), tuple(paragraphs)
+
+
+def _squash(text: str) -> str:
+    return _SPACE.sub("", text)
+
+
+def linked_data(root: Any) -> list[dict[str, Any]]:
+    """The objects of the page's JSON-LD, graphs unrolled; what does not parse is passed over."""
+    objects: list[dict[str, Any]] = []
+    for script in root.iter("script"):
+        if (script.get("type") or "").strip() != _LINKED_DATA or not script.text:
+            continue
+        try:
+            data = json.loads(script.text, strict=False)
+        except (ValueError, RecursionError):
+            continue
+        queue = data if isinstance(data, list) else [data]
+        for item in queue[:100]:
+            if isinstance(item, dict):
+                graph = item.get("@graph")
+                objects.append(item)
+                if isinstance(graph, list):
+                    objects += [part for part in graph[:100] if isinstance(part, dict)]
+    return objects

@@ -1,0 +1,336 @@
+"""A page's HTML to text and image nodes in reading order, and every image that was left out.
+
+Captions go to `Image.caption` of the first content image that they belong to, and not into the
+text.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any
+
+import lxml.html
+from lxml import etree
+
+from schemas.document import Image, Node, Role, Text
+from stages.extraction.charset import decode
+from stages.extraction.config import ExtractionConfig
+from stages.extraction.content import clean_tree, kept_runs, linked_data, prepare_for_trafilatura
+from stages.extraction.judge import Judge, Reason
+from stages.extraction.metadata import Metadata, read_metadata
+from stages.extraction.sources import Sources, declared_size, image_sources, squeeze
+from stages.extraction.urls import absolute
+from stages.extraction.walk import TooComplex, Walk, walk
+
+# Not allowed in XML; libxml2 would refuse or cut the text there.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+# Invisible and in the way of comparing words: byte order mark and soft hyphen.
+_INVISIBLE = re.compile("[\ufeff\u00ad]")
+_BLANKS = re.compile(r"[^\S\n]+")
+_AROUND_BREAK = re.compile(r" *\n[\s]*")
+_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_CAPTION_WORD = re.compile(r"caption", re.I)
+# A caption is a sentence or two, not the article in a wrongly named element.
+_MAX_CAPTION = 1_000
+# How far above a caption its image is looked for: wrapper, link wrapper, figure, aligning div.
+_CAPTION_LEVELS = 4
+
+
+@dataclass(frozen=True)
+class DroppedImage:
+    """An image element that is no node. `place`: its number among the page's image elements;
+    `image.url` is what the page wrote where no URL could be made of it."""
+
+    image: Image
+    reason: Reason
+    place: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a page holds.
+
+    Attributes:
+      nodes: text and images in reading order.
+      dropped: all other image elements: images in `nodes` + dropped = image elements.
+      refused: why the page was not looked at (too_large, too_many_elements, too_deep), or "".
+    """
+
+    nodes: tuple[Node, ...] = ()
+    dropped: tuple[DroppedImage, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+    refused: str = ""
+    detail: str = ""
+
+
+def extract(
+    body: bytes | str,
+    url: str,
+    *,
+    content_type: str = "",
+    config: ExtractionConfig = ExtractionConfig(),  # noqa: B008  frozen
+) -> Extraction:
+    """Extracts one page.
+
+    Args:
+      body: the payload; a str is taken as decoded.
+      url: address of the page, for relative URLs.
+      content_type: the Content-Type header, for its charset.
+
+    Returns:
+      An extraction; one without nodes for a page without content.
+    """
+    if len(body) > config.max_body_bytes:
+        return Extraction(refused="too_large", detail=f"{len(body)} bytes")
+    text = decode(body, content_type) if isinstance(body, bytes) else body
+    root = parse(text)
+    if root is None:
+        return Extraction()
+    try:
+        return _extract_tree(root, url, config)
+    except TooComplex as error:
+        return Extraction(refused=error.reason, detail=str(error.value))
+
+
+def parse(text: str) -> Any:
+    """The tree of a page, or None where there is no element in it."""
+    text = _FORBIDDEN.sub("", text.replace("\r\n", "\n"))
+    text = _XML_DECLARATION.sub("", text, count=1)
+    if not text.strip():
+        return None
+    parser = lxml.html.HTMLParser(encoding="utf-8", remove_blank_text=False)
+    try:
+        return lxml.html.document_fromstring(text.encode("utf-8"), parser=parser)
+    except etree.ParserError:  # a document of comments only
+        return None
+
+
+def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
+    base = _base(root, url)
+    clean_tree(root)
+    data = linked_data(root)
+    metadata = read_metadata(root, data, base)
+    found = walk(root, config.max_elements, config.max_depth)
+    sources = [image_sources(i.element, base, config.preferred_width) for i in found.images]
+    sizes = [declared_size(image.element) for image in found.images]
+    captions = _captions(found)
+    prepare_for_trafilatura(root)
+    kept, foreign = kept_runs(root, found, url)
+    _fill_holes(found, kept)
+    caption_runs = {run for start, end, _ in captions for run in range(start, end)}
+    judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
+    pairs = _noscript_pairs(found)
+    for copy, original in pairs.items():
+        # The noscript copy knows the URL where a script was to fill in the original's.
+        merged = dict.fromkeys((*sources[original].urls, *sources[copy].urls))
+        sources[original] = Sources(tuple(merged), sources[original].problem, sources[original].raw)
+    verdicts: list[tuple[Reason | None, str]] = []
+    seen: set[str] = set()
+    for number, image in enumerate(found.images):
+        if number in pairs:
+            verdicts.append((Reason.DUPLICATE, "noscript copy of the image before it"))
+            continue
+        verdict = judge.judge(image, sources[number], sizes[number])
+        if verdict.reason is None and sources[number].urls[0] in seen:
+            verdicts.append((Reason.DUPLICATE, "shown before"))
+            continue
+        if verdict.reason is None:
+            seen.add(sources[number].urls[0])
+        verdicts.append((verdict.reason, verdict.detail))
+    content = {number for number, (reason, _) in enumerate(verdicts) if reason is None}
+    owners = _assign_captions(found, captions, content, kept)
+    images = [
+        _image(image.element, sources[n], sizes[n], owners.get(n, ""), base)
+        for n, image in enumerate(found.images)
+    ]
+    nodes = _build(found, kept, content, images)
+    nodes += [Text(clean) for paragraph in foreign if (clean := _tidy(paragraph))]
+    dropped = tuple(
+        DroppedImage(images[n], reason, n, detail)
+        for n, (reason, detail) in enumerate(verdicts)
+        if reason is not None
+    )
+    if len(nodes) > config.max_nodes:
+        raise TooComplex("too_many_nodes", len(nodes))
+    return Extraction(tuple(nodes), dropped, metadata)
+
+
+def _base(root: Any, url: str) -> str:
+    for element in root.iter("base"):
+        if href := absolute(url, element.get("href")):
+            return href
+    return url
+
+
+def _fill_holes(found: Walk, kept: set[int]) -> None:
+    """Keeps dates inside a kept sentence: trafilatura deletes every time element."""
+    for index, run in enumerate(found.runs):
+        if run.tag == "time" and index not in kept:
+            before = index - 1 in kept and found.runs[index - 1].block == run.block
+            after = index + 1 in kept and found.runs[index + 1].block == run.block
+            if before and after:
+                kept.add(index)
+
+
+def _captions(found: Walk) -> list[tuple[int, int, int]]:
+    """(first run, end, frame) of elements that hold a caption and no image."""
+    captions = []
+    end_of_last = 0
+    for frame, element in enumerate(found.frames):
+        start, end = found.starts[frame], found.ends[frame]
+        if start >= end or start < end_of_last:
+            continue
+        if found.image_ends[frame] > found.image_starts[frame]:
+            continue
+        if element.tag != "figcaption" and not _CAPTION_WORD.search(element.get("class") or ""):
+            continue
+        if sum(len(found.runs[i].text) for i in range(start, end)) <= _MAX_CAPTION:
+            captions.append((start, end, frame))
+            end_of_last = end
+    return captions
+
+
+def _assign_captions(
+    found: Walk, captions: list[tuple[int, int, int]], content: set[int], kept: set[int]
+) -> dict[int, str]:
+    """The caption of each content image; runs that became one leave the text."""
+    owners: dict[int, str] = {}
+    for start, end, frame in captions:
+        around = found.parents[frame]
+        for _ in range(_CAPTION_LEVELS):
+            if around < 0 or found.frames[around].tag in ("body", "main", "article", "html"):
+                break
+            shown = [
+                n
+                for n in range(found.image_starts[around], found.image_ends[around])
+                if n in content
+            ]
+            if shown:
+                before = [n for n in shown if found.images[n].position <= start]
+                in_figure = found.frames[around].tag == "figure"
+                owner = shown[0] if in_figure or not before else before[-1]
+                text = _tidy(" ".join(found.runs[i].text for i in range(start, end)))
+                text = squeeze(text)
+                if owner not in owners:
+                    owners[owner] = text
+                    kept.difference_update(range(start, end))
+                break
+            if found.frames[around].tag == "figure":
+                break
+            around = found.parents[around]
+    return owners
+
+
+def _noscript_pairs(found: Walk) -> dict[int, int]:
+    """Images in a noscript element that follow the image they stand in for: copy -> original."""
+    pairs: dict[int, int] = {}
+    for number, image in enumerate(found.images):
+        if image.hidden != "noscript" or number == 0:
+            continue
+        before = found.images[number - 1]
+        same_place = before.position == image.position and not before.hidden
+        if same_place and (number - 1) not in pairs and _close(before.element, image.element):
+            pairs[number] = number - 1
+    return pairs
+
+
+def _close(original: Any, copy: Any) -> bool:
+    """The noscript of the copy follows the original within the same small wrapper."""
+    noscript = next(copy.iterancestors("noscript"))
+    before = noscript.getprevious()
+    while before is not None and not isinstance(before.tag, str):
+        before = before.getprevious()
+    return before is not None and (before is original or original in before.iter("img", "amp-img"))
+
+
+def _image(
+    element: Any, sources: Sources, size: tuple[int | None, int | None], caption: str, base: str
+) -> Image:
+    link = ""
+    for anchor in element.iterancestors("a"):
+        link = absolute(base, anchor.get("href"))
+        break
+    return Image(
+        url=sources.urls[0] if sources.urls else sources.raw[:200],
+        candidates=sources.urls[1:],
+        alt=squeeze(element.get("alt")),
+        title=squeeze(element.get("title")),
+        caption=caption,
+        link=link,
+        width=size[0],
+        height=size[1],
+    )
+
+
+def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) -> list[Node]:
+    """Reads the events in order: kept runs of a block become one text, content images a node."""
+    data_rows = _data_rows(found, kept)
+    nodes: list[Node] = []
+    parts: list[str] = []
+    open_block = -1
+
+    def flush() -> None:
+        nonlocal open_block
+        if parts:
+            block = found.blocks[open_block]
+            role = Role.PARAGRAPH if block.role is Role.TABLE_ROW else block.role
+            if text := _tidy("".join(parts), code=role is Role.CODE):
+                nodes.append(Text(text, role))
+            parts.clear()
+        open_block = -1
+
+    for kind, index in found.events:
+        if kind == "image":
+            if index in content:
+                flush()
+                nodes.append(images[index])
+        elif kind == "break":
+            if parts:
+                parts.append("\n")
+        elif index in kept:
+            block = found.runs[index].block
+            row = found.blocks[block].row
+            if row in data_rows:
+                flush()
+                if text := data_rows[row]:
+                    nodes.append(Text(text, Role.TABLE_ROW))
+                    data_rows[row] = ""
+                continue
+            if block != open_block:
+                flush()
+                open_block = block
+            parts.append(found.runs[index].text)
+    flush()
+    return nodes
+
+
+def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
+    """The text of rows that are data: two or more cells with text, and one block in each."""
+    rows: dict[int, dict[int, dict[int, list[str]]]] = {}
+    headings = set()
+    for index in sorted(kept):
+        run = found.runs[index]
+        block = found.blocks[run.block]
+        if block.row:
+            cells = rows.setdefault(block.row, {})
+            cells.setdefault(block.cell, {}).setdefault(run.block, []).append(run.text)
+            if block.role is not Role.TABLE_ROW:
+                headings.add(block.row)
+    return {
+        row: " | ".join(
+            squeeze(_tidy("".join(parts))) for blocks in cells.values() for parts in blocks.values()
+        )
+        for row, cells in rows.items()
+        if len(cells) >= 2
+        and row not in headings
+        and all(len(blocks) == 1 for blocks in cells.values())
+    }
+
+
+def _tidy(text: str, code: bool = False) -> str:
+    """Composes characters (NFC) and collapses blanks; line breaks of `br` stay, code keeps all."""
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    if code:
+        return text.strip("\n").rstrip()
+    return _AROUND_BREAK.sub("\n", _BLANKS.sub(" ", text)).strip()

@@ -1,0 +1,388 @@
+"""Which images of a page belong to its main content.
+
+An image is content where the main text is: the smallest element around it that holds any text holds
+text that was kept, it lies between the first and the last kept text (or leads the article), no
+container around it is page furniture, and neither its names nor its declared size say icon.
+
+The word lists hold what the class and id names, roles and file names of page furniture are made of,
+compared as whole words (`catalogo` is no logo). Source: the tokens that trafilatura's
+OVERALL_DISCARD rules and OBELICS' URL list (logo, button, icon, plugin, widget) name, without those
+that hit content (widget: page builders; plugin: upload folders), grouped by what they mean.
+"""
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from stages.extraction.sources import Sources
+from stages.extraction.walk import RawImage, Walk
+
+
+class Reason(StrEnum):
+    """Why an image was left out."""
+
+    NO_URL = "no_url"
+    DATA_URI = "data_uri"
+    SVG = "svg"
+    TRACKING_PIXEL = "tracking_pixel"
+    ICON = "icon"
+    LOGO = "logo"
+    AVATAR = "avatar"
+    AD = "ad"
+    BOILERPLATE = "boilerplate"
+    RELATED = "related"
+    OUTSIDE_MAIN_CONTENT = "outside_main_content"
+    DUPLICATE = "duplicate"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What an image is, by the names in its URL path, class, id.
+_IMAGE_WORDS = {
+    Reason.TRACKING_PIXEL: _words("tracking tracker beacon pixel spacer analytics counter"),
+    Reason.LOGO: _words("logo logos logotype wordmark brandmark favicon"),
+    Reason.AVATAR: _words("avatar avatars gravatar userpic profilepic"),
+    Reason.AD: _words(
+        "ad ads adv advert adverts advertisement advertising adserver doubleclick sponsor sponsors"
+    ),
+    Reason.ICON: _words(
+        "icon icons ico sprite sprites emoji emojis smiley smilies smileys emoticon emoticons "
+        "bullet btn button buttons badge badges arrow arrows"
+    ),
+}
+# What a container is, by its class, id and role.
+_CONTAINER_WORDS = {
+    Reason.RELATED: _words(
+        "related recommended recommendation recommendations recirc recirculation popular trending "
+        "outbrain taboola zergnet teaser teasers crosspromo morefrom readmore upnext mostread"
+    ),
+    Reason.AD: _words(
+        "ad ads adv advert adverts advertisement advertising adsense dfp sponsor sponsored promo "
+        "promos promotion affiliate"
+    ),
+    Reason.BOILERPLATE: _words(
+        "nav navbar navigation menu menubar breadcrumb breadcrumbs topbar toolbar masthead "
+        "contentinfo complementary footer colophon sidebar share sharing sharebar social sociable "
+        "addthis follow author authors byline bio newsletter subscribe subscription signup cookie "
+        "cookies consent gdpr popup comments commentlist disqus respond"
+    ),
+}
+_FURNITURE_TAGS = frozenset({"nav", "footer", "aside", "menu", "button", "dialog"})
+# Elements whose text is not shown but that may wrap real images.
+_HIDING_TAGS = frozenset({"head", "svg", "iframe", "select", "textarea", "datalist", "title"})
+
+_NAME = re.compile(r"[A-Za-z0-9]+")
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_HIDDEN = re.compile(r"display\s*:\s*none", re.I)
+# A file name of more words is a headline (`why-the-logo-changed.jpg`), not a label.
+_LABEL_WORDS = 3
+_IMAGE_FILE = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|bmp|tiff?)(?:$|\?)", re.I)
+# Text between the headline and the first paragraph: standfirst, byline, date, share line.
+_LEAD_GAP = 600
+# Text that may follow the last paragraph before an image that still belongs to it: a credit line.
+_TAIL_GAP = 80
+# A card whose dropped text is no longer than this holds a credit, not a teaser.
+_CREDIT = 80
+# Declared sides up to this many pixels are beacons: 1x1 by habit, 2x2 and 3x3 seen.
+_PIXEL_SIDE = 3
+# A figure this large is no icon, whatever its file is called (an article about a logo).
+_PLAINLY_LARGE = 300
+
+
+def words(text: str) -> set[str]:
+    """Lower-case words of a name, split at camelCase: `headerLogo2` is headerlogo, header, logo.
+
+    A part with digits inside is a hash or a number and says nothing; two letters of a camelCase
+    name are chance.
+    """
+    found = set()
+    for part in _NAME.findall(text):
+        part = part.rstrip("0123456789")
+        if part.isalpha():
+            found.add(part.lower())
+            found.update(word.lower() for word in _CAMEL.findall(part) if len(word) > 2)
+    return found
+
+
+def label_words(url: str) -> set[str]:
+    """Words of the folders and of the file name of a URL that are labels, not headlines."""
+    found: set[str] = set()
+    for segment in unquote(urlsplit(url).path).split("/"):
+        name = re.sub(r"\.[A-Za-z]{2,5}$", "", segment)
+        if len([part for part in _NAME.findall(name) if not part.isdigit()]) <= _LABEL_WORDS:
+            found |= words(name)
+    return found
+
+
+@dataclass(slots=True)
+class Judged:
+    """An image with the verdict on it: None for content. `detail` says on what grounds."""
+
+    reason: Reason | None
+    detail: str = ""
+
+
+class Judge:
+    """Judges the images of one page after its main text is known.
+
+    Args:
+      found: the walk.
+      kept: indices of kept runs.
+      captions: runs that are captions: no evidence for or against their surroundings.
+      lead_urls: what the page's metadata names as its picture.
+      min_side: declared sides below this are icons.
+    """
+
+    def __init__(
+        self,
+        found: Walk,
+        kept: set[int],
+        captions: set[int],
+        lead_urls: tuple[str, ...],
+        min_side: int,
+    ) -> None:
+        self.found = found
+        self.min_side = min_side
+        self.kept_order = sorted(kept)
+        self.lead_names = {name for url in lead_urls if (name := _file_name(url))}
+        sizes = [len(run.text.strip()) for run in found.runs]
+        self.all_text = [0, *accumulate(0 if i in captions else s for i, s in enumerate(sizes))]
+        self.kept_text = [
+            0,
+            *accumulate(s if i in kept and i not in captions else 0 for i, s in enumerate(sizes)),
+        ]
+        self.total = self.kept_text[-1]
+        self.root = self._content_root()
+        self.headline = self._headline()
+        self._container: dict[int, tuple[Reason, str] | None] = {}
+
+    def judge(
+        self, image: RawImage, sources: Sources, size: tuple[int | None, int | None]
+    ) -> Judged:
+        if not sources.urls:
+            return Judged(Reason(sources.problem))
+        if reason := self._by_size(size):
+            return reason
+        if image.hidden in _HIDING_TAGS:
+            return Judged(Reason.BOILERPLATE, f"inside {image.hidden}")
+        if self._is_named_lead(image, sources.urls[0]):
+            return Judged(None)
+        if furniture := self._furniture(image.frame):
+            return Judged(*furniture)
+        if reason := self._by_name(image, sources.urls[0], size):
+            return reason
+        return self._by_place(image)
+
+    def _by_size(self, size: tuple[int | None, int | None]) -> Judged | None:
+        known = [side for side in size if side is not None]
+        if known and max(known) <= _PIXEL_SIDE:
+            return Judged(Reason.TRACKING_PIXEL, _show(size))
+        # A narrow plate is content, a line is not.
+        if known and (max(known) < self.min_side or min(known) <= _PIXEL_SIDE):
+            return Judged(Reason.ICON, _show(size))
+        return None
+
+    def _by_name(
+        self, image: RawImage, url: str, size: tuple[int | None, int | None]
+    ) -> Judged | None:
+        large = all(side is not None and side >= _PLAINLY_LARGE for side in size)
+        element = image.element
+        own = words(f"{element.get('class') or ''} {element.get('id') or ''}")
+        path = label_words(url)
+        for reason, listed in _IMAGE_WORDS.items():
+            # `image-with-ads` is an image among ads, so an ad says so in a class of its own.
+            exact = set((element.get("class") or "").lower().split())
+            if hit := (exact if reason is Reason.AD else own) & listed:
+                return Judged(reason, f"named {min(hit)}")
+            if not large and (hit := path & listed):
+                return Judged(reason, f"URL says {min(hit)}")
+        return None
+
+    def _furniture(self, frame: int) -> tuple[Reason, str] | None:
+        """The innermost container that is page furniture, looked up to the content root."""
+        chain = []
+        verdict = None
+        while frame >= 0:
+            if frame in self._container:
+                verdict = self._container[frame]
+                break
+            chain.append(frame)
+            frame = self.found.parents[frame]
+        for frame in reversed(chain):
+            verdict = self._container_verdict(frame) or verdict
+            if self._holds_content(frame):
+                verdict = None
+            self._container[frame] = verdict
+        return verdict
+
+    def _holds_content(self, frame: int) -> bool:
+        """Half of the kept text is in it, or half of its own text was kept."""
+        start, end = self.found.starts[frame], self.found.ends[frame]
+        kept = self.kept_text[end] - self.kept_text[start]
+        text = self.all_text[end] - self.all_text[start]
+        return kept > 0 and (2 * kept >= self.total or (kept >= 100 and 2 * kept >= text))
+
+    def _container_verdict(self, frame: int) -> tuple[Reason, str] | None:
+        element = self.found.frames[frame]
+        tag = element.tag
+        if tag in ("html", "body"):
+            return None
+        if tag in _FURNITURE_TAGS:
+            return Reason.BOILERPLATE, f"inside {tag}"
+        if tag == "header" and not self._in_article(frame):
+            return Reason.BOILERPLATE, "inside the site header"
+        if element.get("hidden") is not None or _HIDDEN.search(element.get("style") or ""):
+            return Reason.BOILERPLATE, "inside a hidden element"
+        names = " ".join(filter(None, map(element.get, ("class", "id", "role"))))
+        if not names:
+            return None
+        found = words(names)
+        for reason, listed in _CONTAINER_WORDS.items():
+            if hit := found & listed:
+                return reason, f"inside {min(hit)}"
+        return None
+
+    def _in_article(self, frame: int) -> bool:
+        """A header belongs to the article if it holds the headline or lies in the content."""
+        starts, ends = self.found.starts, self.found.ends
+        if self.headline is not None and starts[frame] <= self.headline < ends[frame]:
+            return self.found.frames[frame].find(".//nav") is None
+        return self._inside_root(frame)
+
+    def _by_place(self, image: RawImage) -> Judged:
+        if not self.kept_order:
+            return Judged(Reason.OUTSIDE_MAIN_CONTENT, "no main text")
+        first, last = self.kept_order[0], self.kept_order[-1]
+        position = image.position
+        frame = self._card(image.frame)
+        if frame < 0:
+            return Judged(Reason.OUTSIDE_MAIN_CONTENT, "alone on the page")
+        start, end = self.found.starts[frame], self.found.ends[frame]
+        kept = self.kept_text[end] - self.kept_text[start]
+        text = self.all_text[end] - self.all_text[start]
+        linked = _links_away(image.element)
+        if linked and self._is_teaser(image, linked):
+            return Judged(Reason.RELATED, "a teaser: its text links to the same page")
+        if position <= first:
+            return self._lead(image, frame, kept, text, linked)
+        if not kept:
+            if linked:
+                return Judged(Reason.RELATED, f"a link with {text} characters of dropped text")
+            if text > _CREDIT:
+                return Judged(
+                    Reason.OUTSIDE_MAIN_CONTENT, f"among {text} characters of dropped text"
+                )
+        inside = self._inside_root(image.frame)
+        before = self.kept_order[bisect_left(self.kept_order, position) - 1]
+        if position > last:
+            gap = self.all_text[position] - self.all_text[before + 1]
+            if not inside or gap > _TAIL_GAP:
+                return Judged(Reason.OUTSIDE_MAIN_CONTENT, f"{gap} characters after the main text")
+        elif not inside:
+            after = self.kept_order[bisect_left(self.kept_order, position)]
+            gap = self.all_text[after] - self.all_text[before + 1]
+            if gap > _LEAD_GAP:
+                return Judged(Reason.OUTSIDE_MAIN_CONTENT, "beside the main text")
+        return Judged(None)
+
+    def _is_named_lead(self, image: RawImage, url: str) -> bool:
+        """The metadata names it and it comes before the main text, not far off."""
+        if not self.kept_order or _file_name(url) not in self.lead_names:
+            return False
+        gap = self.all_text[self.kept_order[0]] - self.all_text[image.position]
+        return 0 <= gap <= 4 * _LEAD_GAP
+
+    def _is_teaser(self, image: RawImage, link: str) -> bool:
+        """The smallest element around a linked image that holds any text, captions too, links to
+        the same page with words."""
+        frame = image.frame
+        while frame >= 0 and self.found.ends[frame] == self.found.starts[frame]:
+            frame = self.found.parents[frame]
+        if frame < 0 or self._holds_content(frame):
+            return False
+        return any(
+            (anchor.get("href") or "").strip() == link and "".join(anchor.itertext()).strip()
+            for anchor in self.found.frames[frame].iter("a")
+        )
+
+    def _lead(self, image: RawImage, frame: int, kept: int, text: int, linked: str) -> Judged:
+        """An image before the first kept text: near below the headline, or at the head of the
+        content root."""
+        position, first = image.position, self.kept_order[0]
+        gap = self.all_text[first] - self.all_text[position]
+        if linked and not kept:
+            return Judged(Reason.RELATED, "a link before the main text")
+        if gap > _LEAD_GAP:
+            return Judged(Reason.OUTSIDE_MAIN_CONTENT, f"{gap} characters before the main text")
+        if self._inside_root(image.frame):
+            return Judged(None)
+        if self.headline is not None and self.headline <= first:
+            away = abs(self.all_text[position] - self.all_text[self.headline])
+            if away <= _LEAD_GAP:
+                return Judged(None)
+        return Judged(Reason.OUTSIDE_MAIN_CONTENT, "before the main text")
+
+    def _card(self, frame: int) -> int:
+        """The smallest element around an image that holds text other than captions."""
+        while frame >= 0:
+            start, end = self.found.starts[frame], self.found.ends[frame]
+            if self.all_text[end] > self.all_text[start]:
+                return frame
+            frame = self.found.parents[frame]
+        return -1
+
+    def _content_root(self) -> int:
+        """The smallest element that holds four fifths of the kept text."""
+        best = 0
+        if not self.total:
+            return best
+        starts, ends, kept = self.found.starts, self.found.ends, self.kept_text
+        for frame in range(len(starts)):
+            # Pre-order: a frame that passes lies inside every other one that passed.
+            if 5 * (kept[ends[frame]] - kept[starts[frame]]) >= 4 * self.total:
+                best = frame
+        return best
+
+    def _inside_root(self, frame: int) -> bool:
+        while frame > self.root:
+            frame = self.found.parents[frame]
+        return frame == self.root
+
+    def _headline(self) -> int | None:
+        """The run of the last h1 before the second kept run, else of the first h1."""
+        heads = [
+            self.found.starts[frame]
+            for frame, element in enumerate(self.found.frames)
+            if element.tag == "h1" and self.found.ends[frame] > self.found.starts[frame]
+        ]
+        if not heads:
+            return None
+        if not self.kept_order:
+            return heads[0]
+        return heads[max(0, bisect_left(heads, self.kept_order[0] + 1) - 1)]
+
+
+def _links_away(element: Any) -> str:
+    """The page that the image links to; "" for a link to a larger picture or to an anchor."""
+    for ancestor in element.iterancestors("a"):
+        href = (ancestor.get("href") or "").strip()
+        return "" if href.startswith("#") or _IMAGE_FILE.search(href) else href
+    return ""
+
+
+def _file_name(url: str) -> str:
+    """The file name without extension and size suffix: `photo-1024x576.jpg` is `photo`."""
+    name = unquote(urlsplit(url).path).rpartition("/")[2].lower()
+    name = re.sub(r"\.[a-z0-9]{2,5}$", "", name)
+    name = re.sub(r"[-_]\d{2,4}x\d{2,4}$", "", name)
+    return name if len(name) >= 4 else ""
+
+
+def _show(size: tuple[int | None, int | None]) -> str:
+    return "x".join("?" if side is None else str(side) for side in size)

@@ -1,0 +1,159 @@
+"""Title, date, author, site and licence, as a page declares them; nothing is read from prose."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from stages.extraction.sources import squeeze
+from stages.extraction.urls import absolute
+
+# schema.org types that describe the page itself.
+_ARTICLE = re.compile(
+    r"Article|Posting|Report|WebPage|Recipe|Review|Product|CreativeWork|HowTo", re.I
+)
+_DATE = re.compile(r"^\s*(\d{4})([-/]?)(\d{2})\2(\d{2})(?!\d)")
+_TITLE = ("og:title", "twitter:title", "dc.title", "citation_title")
+_DATES = (
+    "article:published_time",
+    "datepublished",
+    "og:article:published_time",
+    "dc.date.issued",
+    "dc.date",
+    "dcterms.created",
+    "citation_publication_date",
+    "parsely-pub-date",
+    "sailthru.date",
+    "pubdate",
+    "date",
+)
+_AUTHORS = (
+    "author",
+    "article:author",
+    "dc.creator",
+    "parsely-author",
+    "sailthru.author",
+    "citation_author",
+)
+_SITES = ("og:site_name", "application-name", "twitter:site")
+_IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src")
+_LICENCE = re.compile(r"^https?://(?:www\.)?(?:creativecommons\.org|opendatacommons\.org)/", re.I)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the page says of itself, "" where it does not; `images` are absolute URLs."""
+
+    title: str = ""
+    date: str = ""
+    author: str = ""
+    site: str = ""
+    licence: str = ""
+    language: str = ""
+    images: tuple[str, ...] = ()
+
+
+def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
+    """Reads meta elements, then JSON-LD (`content.linked_data`), then the title and h1 elements."""
+    metas: dict[str, str] = {}
+    images: dict[str, None] = {}
+    for meta in root.iter("meta"):
+        name = meta.get("property") or meta.get("name") or meta.get("itemprop") or ""
+        value = squeeze(meta.get("content"))
+        name = name.strip().lower()
+        if name and value:
+            metas.setdefault(name, value)
+            if name in _IMAGES and (url := absolute(base, value)):
+                images.setdefault(url)
+    articles = [item for item in data if _ARTICLE.search(str(item.get("@type", "")))]
+    for item in articles:
+        for url in _image_urls(item.get("image")):
+            if found := absolute(base, url):
+                images.setdefault(found)
+    title = _first(metas, _TITLE) or _text(articles, "headline")
+    if not title:
+        title = _element_text(root.find(".//title")) or _element_text(root.find(".//h1"))
+    date = next((d for name in _DATES if (d := iso_date(metas.get(name, "")))), "")
+    if not date:
+        date = next(
+            (d for item in articles if (d := iso_date(str(item.get("datePublished") or "")))), ""
+        )
+    if not date:
+        stamps = (
+            e.get("datetime") or ""
+            for e in root.iter("time")
+            if e.get("pubdate") is not None or e.get("itemprop") == "datePublished"
+        )
+        date = next((d for stamp in stamps if (d := iso_date(stamp))), "")
+    author = next((a for name in _AUTHORS if (a := metas.get(name, "")) and "://" not in a), "")
+    author = author or _names(articles, "author")
+    site = _first(metas, _SITES).lstrip("@") or _names(articles, "publisher")
+    return Metadata(
+        title=title,
+        date=date,
+        author=author[:300],
+        site=site[:300],
+        licence=_licence(root, articles, base),
+        language=squeeze(
+            root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang")
+        )[:35],
+        images=tuple(images),
+    )
+
+
+def iso_date(value: str) -> str:
+    """The day of a machine-readable date as ISO 8601, "" for anything else."""
+    match = _DATE.match(value)
+    if not match:
+        return ""
+    year, month, day = (int(match[group]) for group in (1, 3, 4))
+    if not (1990 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
+        return ""
+    return f"{year:04}-{month:02}-{day:02}"
+
+
+def _first(metas: dict[str, str], names: tuple[str, ...]) -> str:
+    return next((metas[name] for name in names if name in metas), "")
+
+
+def _text(items: list[dict[str, Any]], key: str) -> str:
+    return next((squeeze(v) for item in items if isinstance(v := item.get(key), str) and v), "")
+
+
+def _names(items: list[dict[str, Any]], key: str) -> str:
+    for item in items:
+        value = item.get(key)
+        people = value if isinstance(value, list) else [value]
+        names = [
+            squeeze(name)
+            for person in people[:20]
+            if isinstance(name := person.get("name") if isinstance(person, dict) else person, str)
+        ]
+        if names := [name for name in names if name and "://" not in name]:
+            return "; ".join(names)
+    return ""
+
+
+def _image_urls(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    urls = [item.get("url") if isinstance(item, dict) else item for item in values[:20]]
+    return [url for url in urls if isinstance(url, str)]
+
+
+def _element_text(element: Any) -> str:
+    return "" if element is None else squeeze("".join(element.itertext()))
+
+
+def _licence(root: Any, articles: list[dict[str, Any]], base: str) -> str:
+    """A rel=license link, else a licence in JSON-LD; of several, the first to a known deed."""
+    links = [
+        url
+        for element in root.iter("a", "link")
+        if "license" in (element.get("rel") or "").lower().split()
+        and (url := absolute(base, element.get("href")))
+    ]
+    links += [
+        url
+        for item in articles
+        if isinstance(v := item.get("license"), str) and (url := absolute(base, v))
+    ]
+    return next((url for url in links if _LICENCE.match(url)), links[0] if links else "")

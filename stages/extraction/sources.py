@@ -1,0 +1,188 @@
+"""What one image element says of itself: its URLs, its size, its words."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from stages.extraction.urls import Candidate, absolute, parse_srcset, rank
+
+IMAGE_TAGS = frozenset({"img", "image", "amp-img", "amp-anim"})
+# Elements whose `source` children list candidates.
+_PICTURE = "picture"
+
+# Attributes that loaders put the real URL in, most telling first; names seen in the loaders'
+# documentation: lazysizes (data-src, data-srcset), jQuery Lazy Load (data-original), WP Rocket and
+# Jetpack (data-lazy-src, data-lazy-srcset), Unveil (data-src-retina), bLazy (data-src-small),
+# WordPress (data-orig-file, data-large-file, data-medium-file), and those that OBELICS reads (its
+# pre_extraction_simplificator.py: data-src-fg, data-scroll-image, data-lateloadsrc, data-img-src,
+# data-gt-lazy-src, data-lazy, src2).
+_LAZY = (
+    "data-src",
+    "data-original",
+    "data-lazy-src",
+    "data-orig-src",
+    "data-original-src",
+    "data-actualsrc",
+    "data-full-src",
+    "data-hi-res-src",
+    "data-lazy",
+    "data-large-file",
+    "data-orig-file",
+    "data-medium-file",
+    "data-src-retina",
+    "data-src-medium",
+    "data-src-small",
+    "data-src-fg",
+    "data-scroll-image",
+    "data-lateloadsrc",
+    "data-img-src",
+    "data-gt-lazy-src",
+    "data-echo",
+    "data-url",
+    "data-image",
+    "data-img",
+    "src2",
+)
+_LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-responsive")
+_KNOWN = frozenset((*_LAZY, *_LAZY_SRCSET, "src", "srcset", "alt", "title", "href", "longdesc"))
+_EXTENSION = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|bmp|tiff?|jfif)(?![a-z0-9])", re.I)
+_LOOKS_LIKE_URL = re.compile(r"^(?:https?:)?//\S+$|^\S*/\S+$|^\S+\.\w{3,4}$", re.I)
+# File names of what stands where a lazy image will be.
+_PLACEHOLDER = re.compile(
+    r"(?:^|[/_.-])(?:blank|placeholder|spacer|transparent|pixel|loading|loader|lazy(?:load)?|grey|gray|"
+    r"dummy|empty|trans|clear|1x1|fallback|preload|default)[^/]*\.(?:gif|png|svg|jpe?g|webp)(?:$|\?)",
+    re.I,
+)
+_PIXELS = re.compile(r"^\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$", re.I)
+_STYLE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
+_SVG = re.compile(r"\.svgz?(?:$|[?#])|^data:image/svg", re.I)
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """URLs of one image, absolute and best first, and why there is none.
+
+    Attributes:
+      urls: distinct URLs.
+      problem: with no URL: "svg", "data_uri" or "no_url"; "" otherwise.
+      raw: what the page wrote, for the record of what was left out.
+    """
+
+    urls: tuple[str, ...]
+    problem: str = ""
+    raw: str = ""
+
+
+def squeeze(text: str | None) -> str:
+    return _SPACE.sub(" ", text).strip() if text else ""
+
+
+def _lazy_attributes(attributes: dict[str, str]) -> list[str]:
+    """Values of lazy attributes, known names first, then any whose value names an image file."""
+    values = [attributes[name] for name in _LAZY if name in attributes]
+    for name, value in attributes.items():
+        if (
+            name.startswith("data-")
+            and name not in _KNOWN
+            and _EXTENSION.search(value)
+            and _LOOKS_LIKE_URL.match(value.strip())
+        ):
+            values.append(value)
+    return [value for value in values if _LOOKS_LIKE_URL.match(value.strip())]
+
+
+def _srcsets(attributes: dict[str, str], lazy_only: bool = False) -> list[Candidate]:
+    names = _LAZY_SRCSET if lazy_only else (*_LAZY_SRCSET, "srcset")
+    found = []
+    for name in names:
+        if value := attributes.get(name):
+            found += parse_srcset(value)
+    for name in ("data-src", "data-lazy-src"):  # some loaders put a whole srcset there
+        if (value := attributes.get(name)) and re.search(r"\s\d+w\s*(?:,|$)", value):
+            found += parse_srcset(value)
+    return found
+
+
+def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
+    """The URLs of an img, amp-img or img-less picture element.
+
+    Order: srcset of the element (lazy srcset before it), lazy attributes, src, then the `source`
+    elements of its picture. A src that is data: or names a placeholder goes behind all others.
+    """
+    attributes = dict(element.attrib)
+    src = (
+        attributes.get("src") or attributes.get("href") or attributes.get("xlink:href") or ""
+    ).strip()
+    lazy = _lazy_attributes(attributes)
+    listed = rank(_srcsets(attributes), preferred_width)
+    picture = _picture_of(element)
+    sourced: list[Candidate] = []
+    if picture is not None:
+        for source in picture.iter("source"):
+            kind = (source.get("type") or "").lower()
+            found = _srcsets(dict(source.attrib))
+            if not found and source.get("src"):
+                found = [Candidate(source.get("src"))]
+            # Formats that decoders know everywhere come before avif and jxl.
+            if "svg" in kind:
+                continue
+            sourced += [Candidate(c.url, c.width, c.density) for c in found]
+        sourced = rank(sourced, preferred_width)
+    is_placeholder = src.startswith("data:") or bool(_PLACEHOLDER.search(src.partition("?")[0]))
+    # Values with a comma and blanks are srcset lists, which `listed` has already.
+    lazy = [value for value in lazy if " " not in value.strip()]
+    ordered = [candidate.url for candidate in listed]
+    ordered += lazy
+    if not is_placeholder:
+        ordered.append(src)
+    ordered += [candidate.url for candidate in sourced]
+    if is_placeholder and not any(ordered):
+        ordered.append(src)
+    urls: dict[str, None] = {}
+    svg = False
+    for url in ordered:
+        if _SVG.search(url):
+            svg = True
+            continue
+        if url.startswith("data:") or (url is not src and _is_pure_placeholder(url)):
+            continue
+        if found_url := absolute(base, url):
+            urls.setdefault(found_url)
+    raw = src or next(iter(ordered), "")
+    if urls:
+        return Sources(tuple(urls), raw=raw)
+    if svg:
+        return Sources((), "svg", raw)
+    return Sources((), "data_uri" if raw.startswith("data:") else "no_url", raw)
+
+
+def _is_pure_placeholder(url: str) -> bool:
+    return bool(_PLACEHOLDER.search(url)) and url.lower().endswith((".gif", ".svg"))
+
+
+def _picture_of(element: Any) -> Any:
+    if element.tag == _PICTURE:
+        return element
+    # libxml2 does not know that `source` is empty: the img is a descendant of it.
+    for ancestor in element.iterancestors():
+        if ancestor.tag == _PICTURE:
+            return ancestor
+        if ancestor.tag != "source":
+            return None
+    return None
+
+
+def declared_size(element: Any) -> tuple[int | None, int | None]:
+    """Width and height in CSS pixels from attributes, else from the inline style."""
+    sizes: dict[str, int] = {}
+    if style := element.get("style"):
+        for name, value in _STYLE.findall(style):
+            sizes[name.lower()] = int(value)
+    for name in ("width", "height"):
+        if match := _PIXELS.match(element.get(name) or ""):
+            sizes[name] = int(match[1])
+    # A zero is a script's "not yet known"; two of them hide a beacon.
+    if sizes.get("width") == sizes.get("height") == 0:
+        return 0, 0
+    return sizes.get("width") or None, sizes.get("height") or None

@@ -1,0 +1,92 @@
+"""URLs as pages write them: relative, with stray blanks, in srcset lists."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+_CONTROL = re.compile(r"[\t\n\r\x00]")
+# Characters that a URL may not hold; browsers percent-encode them. Source: WHATWG URL, 4.4.
+_UNSAFE = re.compile(r"[\x01-\x20\"<>\\^`{|}\x7f]")
+_DENSITY = re.compile(r"^(\d+(?:\.\d+)?)([wx])$", re.I)
+_MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One URL of a srcset with its descriptor: pixel width or density, 0 where not given."""
+
+    url: str
+    width: float = 0.0
+    density: float = 0.0
+
+
+def absolute(base: str, url: str | None) -> str:
+    """The absolute http(s) URL without fragment, or "" where there is none.
+
+    Blanks around it and line breaks inside are dropped, blanks inside are encoded, as browsers do.
+    """
+    if not url:
+        return ""
+    url = _CONTROL.sub("", url.strip())
+    if not url or len(url) > _MAX_URL or url.startswith("#"):
+        return ""
+    try:
+        joined = urljoin(base, url)
+        parts = urlsplit(joined)
+        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+            return ""
+        parts.port  # noqa: B018  raises on a port that is no number
+    except ValueError:
+        return ""
+    joined = joined.partition("#")[0].replace("\\", "/")
+    return _UNSAFE.sub(lambda m: f"%{ord(m[0]):02X}", joined)
+
+
+def parse_srcset(value: str) -> list[Candidate]:
+    """The candidates of a srcset attribute in order; commas inside a URL stay.
+
+    Source: HTML Standard, 4.8.4.3.10 "Parsing a srcset attribute".
+    """
+    found = []
+    position, end = 0, len(value)
+    while position < end:
+        while position < end and (value[position].isspace() or value[position] == ","):
+            position += 1
+        start = position
+        while position < end and not value[position].isspace():
+            position += 1
+        url = value[start:position]
+        if not url:
+            break
+        if url.endswith(","):
+            found.append(Candidate(url.rstrip(",")))
+            continue
+        start, depth = position, 0
+        while position < end and (value[position] != "," or depth):
+            depth += (value[position] == "(") - (value[position] == ")" and depth > 0)
+            position += 1
+        width = density = 0.0
+        for word in value[start:position].split():
+            if match := _DENSITY.match(word):
+                if match[2] in "wW":
+                    width = float(match[1])
+                else:
+                    density = float(match[1])
+        found.append(Candidate(url, width, density))
+        position += 1
+    return [candidate for candidate in found if candidate.url]
+
+
+def rank(candidates: list[Candidate], preferred_width: int) -> list[Candidate]:
+    """Best first: the narrowest at least `preferred_width` wide, then wider ones, then the widest
+    below it; densities likewise, up to 2x first. Candidates without descriptor keep their order.
+    """
+
+    def key(candidate: Candidate) -> tuple[int, float]:
+        if candidate.width:
+            enough = candidate.width >= preferred_width
+            return (0, candidate.width) if enough else (1, -candidate.width)
+        density = candidate.density or 1.0
+        return (1, -density) if density <= 2 else (2, density)
+
+    return sorted(candidates, key=key)
