@@ -1,0 +1,251 @@
+"""Reads the captures of WARC files.
+
+In: `WarcFile`s. Out: by exactly one way for each capture:
+  kept      a `Page` (any media type, any status: filter_pages decides)
+  images    an `ImageLocation`, for an image: where it lies, not its bytes
+  rejected  a capture that holds no page, rule ``record``
+  failed    a damaged record or payload (kind page), or a file that cannot be read (kind file)
+The records that describe a crawl (warcinfo, request, metadata) are no captures and leave no row.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from schemas.image import ImageLocation
+from schemas.outcome import Failure, Kind, Rejection
+from schemas.page import Page
+from stages.doors import REJECTED, Identity, count_doors, to_failure
+from stages.inputs import WarcFile, is_wacz, open_input, wacz_members
+from stages.warc.payload import PayloadTooLarge
+from stages.warc.reader import MAX_PAYLOAD, UNSPECIFIED, Damage, Record, read_records
+
+STAGE = "read_pages"
+RULE = "record"
+IMAGES = "images"
+FAILED = "failed"
+
+_NOT_CAPTURES = frozenset({"warcinfo", "request", "metadata"})
+
+
+class Reason(StrEnum):
+    REVISIT = "revisit"  # the same bytes were captured before, and are not stored again
+    OTHER_TYPE = "other_type"  # conversion, continuation and types that WARC 1.1 does not know
+    NOT_HTTP = "not_http"  # dns and whatever else is no HTTP response
+    EMPTY_BODY = "empty_body"
+    TOO_LARGE = "too_large"
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """Attributes:
+    max_payload_bytes: a capture with more, stored or decoded, is rejected as too large.
+    """
+
+    max_payload_bytes: int = MAX_PAYLOAD
+
+    def __post_init__(self) -> None:
+        if self.max_payload_bytes < 1:
+            raise ValueError(f"read: max_payload_bytes is {self.max_payload_bytes}, less than 1")
+
+
+class ReadOutputs(NamedTuple):
+    kept: PCollection[Page]
+    rejected: PCollection[Rejection]
+    failed: PCollection[Failure]
+    images: PCollection[ImageLocation]
+
+
+@dataclass
+class ReadPages(beam.PTransform):
+    """Reads the captures of files; a file is read by one worker, damage costs what is damaged."""
+
+    config: ReadConfig = field(default_factory=ReadConfig)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, files: PCollection[WarcFile]) -> Any:
+        """Returns `ReadOutputs`; Beam does not know the type and would warn of it."""
+        out = (
+            files
+            | "Spread files" >> beam.Reshuffle()
+            | "Read"
+            >> beam.ParDo(_Read(self.config)).with_outputs(REJECTED, FAILED, IMAGES, main="kept")
+        )
+        doors = count_doors(out, out[FAILED], STAGE, IMAGES)
+        images = doors.images | "Count images" >> beam.Map(_count_image)
+        return ReadOutputs(doors.kept, doors.rejected, doors.failed, images)
+
+
+def page_id(warc_file: str, offset: int, inner_offset: int, url: str) -> str:
+    """The id of a capture, and of all that is made of it: 32 hex digits of a SHA-256.
+
+    It hashes where the record lies and its URL, so that it depends neither on the content nor on
+    how the input was split; two captures of one URL differ.
+    """
+    key = f"{warc_file}\n{offset}\n{inner_offset}\n{url}"
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def to_capture(record: Record, file: WarcFile) -> Page | ImageLocation | Rejection | None:
+    """Says what a record is; None for one that is no capture.
+
+    Raises:
+      ValueError: the record has no target URI, or its payload is corrupt.
+    """
+    if record.type in _NOT_CAPTURES:
+        return None
+    if reason := _objection(record):
+        return _rejection(record, file, reason)
+    if not record.url:
+        raise ValueError(f"a {record.type} record without WARC-Target-URI")
+    status = 200 if record.status is None else record.status
+    if status == 200 and record.mime.startswith("image/"):
+        return ImageLocation(
+            record.url,
+            file.path,
+            file.name,
+            record.offset,
+            record.inner_offset,
+            record.length,
+            status,
+            record.mime,
+            record.date,
+        )
+    try:
+        payload = record.decoded
+    except PayloadTooLarge:
+        return _rejection(record, file, Reason.TOO_LARGE)
+    if not payload.data:
+        return _rejection(record, file, Reason.EMPTY_BODY)
+    return Page(
+        page_id(file.name, record.offset, record.inner_offset, record.url),
+        record.url,
+        file.name,
+        record.offset,
+        record.length,
+        record.date,
+        status,
+        record.mime,
+        record.headers,
+        payload.data,
+        record.truncated or (UNSPECIFIED if payload.incomplete else ""),
+    )
+
+
+def _objection(record: Record) -> Reason | None:
+    if record.type == "revisit":
+        return Reason.REVISIT
+    if record.type not in ("response", "resource"):
+        return Reason.OTHER_TYPE
+    if record.type == "response" and record.status is None:
+        return Reason.NOT_HTTP
+    if not record.body:
+        return Reason.EMPTY_BODY
+    return None
+
+
+def _rejection(record: Record, file: WarcFile, reason: Reason) -> Rejection:
+    who = page_id(file.name, record.offset, record.inner_offset, record.url)
+    detail = f"{record.type} {record.mime}".strip()[:120]
+    return Rejection(
+        who, Kind.PAGE, who, record.url, STAGE, RULE, str(reason), float(len(record.body)), detail
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a failure is about."""
+
+    identity: Identity
+
+
+class _Read(beam.DoFn):
+    def __init__(self, config: ReadConfig) -> None:
+        self._config = config
+
+    def process(
+        self, file: WarcFile
+    ) -> Iterable[
+        Page
+        | TaggedOutput[Literal["rejected"], Rejection]
+        | TaggedOutput[Literal["failed"], Failure]
+        | TaggedOutput[Literal["images"], ImageLocation]
+    ]:
+        for found in read_captures(file, self._config):
+            match found:
+                case Page():
+                    yield found
+                case ImageLocation():
+                    yield _tagged("images", found)
+                case Rejection():
+                    yield _tagged("rejected", found)
+                case Failure():
+                    yield _tagged("failed", found)
+
+
+def _tagged(tag: str, found: object) -> TaggedOutput:
+    return TaggedOutput(tag, found)
+
+
+Capture = Page | ImageLocation | Rejection | Failure
+
+
+def read_captures(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:
+    """Yields what each capture of a file is, in order. Raises nothing that a file can cause."""
+    try:
+        if is_wacz(file.path):
+            yield from _read_wacz(file, config)
+        else:
+            yield from _read_file(file, config)
+    except Exception as error:  # noqa: BLE001 - the failed door
+        yield _file_failure(file, error)
+
+
+def _read_wacz(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:
+    members = wacz_members(file.path)
+    if not members:
+        raise ValueError("the WACZ holds no archive/*.warc file")
+    for path in members:
+        inside = path.removeprefix(file.path)
+        yield from read_captures(WarcFile(file.name + inside, path), config)
+
+
+def _read_file(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:
+    with open_input(file.path) as stream:
+        for found in read_records(stream, file.name, config.max_payload_bytes):
+            if isinstance(found, Damage):
+                yield _page_failure(found, file)
+                continue
+            capture: Capture | None
+            try:
+                capture = to_capture(found, file)
+            except Exception as error:  # noqa: BLE001 - the failed door
+                who = page_id(file.name, found.offset, found.inner_offset, found.url)
+                place = Identity(who, Kind.PAGE, found.url, who, file.name, found.offset)
+                capture = to_failure(_Place(place), error, STAGE)
+            if capture is not None:
+                yield capture
+
+
+def _page_failure(damage: Damage, file: WarcFile) -> Failure:
+    who = page_id(file.name, damage.offset, damage.inner_offset, "")
+    inner = f" (at byte {damage.inner_offset} of the member)" if damage.inner_offset else ""
+    error = damage.error + inner
+    return Failure(who, Kind.PAGE, "", STAGE, error, "", file.name, damage.offset)
+
+
+def _file_failure(file: WarcFile, error: Exception) -> Failure:
+    return to_failure(_Place(Identity(file.name, Kind.FILE, "", "", file.name)), error, STAGE)
+
+
+def _count_image(image: ImageLocation) -> ImageLocation:
+    Metrics.counter(STAGE, IMAGES).inc()
+    return image

@@ -1,0 +1,538 @@
+"""Reads the records of a WARC or ARC file one after another, past whatever is damaged in it.
+
+Where the bytes go wrong, a `Damage` says where, and reading goes on at the next place where a
+record starts: the next compressed member, or the next header of a plain file. A wrong
+Content-Length is repaired by the boundaries that are there, and only believed if the block's
+digest, where the record has one, agrees.
+
+Source of the cases: WARC 1.1 (ISO 28500:2017) and its annexes on gzip; the WARC-Zstandard
+proposal of the IIPC (dictionary in a leading skippable frame); ARC 1.0 (Internet Archive).
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import BinaryIO, NamedTuple
+
+import zstandard
+
+from stages.warc.payload import (
+    Headers,
+    Payload,
+    PayloadTooLarge,
+    decode_payload,
+    first,
+    parse_fields,
+    parse_response,
+)
+from stages.warc.window import (
+    READ_BYTES,
+    Damaged,
+    FileWindow,
+    GzipInflater,
+    Inflater,
+    Lz4Inflater,
+    MemberWindow,
+    Window,
+    ZstdInflater,
+)
+
+MAX_PAYLOAD = 16 * 1024 * 1024
+
+# A record that says nothing of why it is cut gets the value that WARC 1.1 §5.13 has for that.
+UNSPECIFIED = "unspecified"
+
+_MAX_HEADER = 1024 * 1024
+_MAX_PADDING = 64 * 1024
+_HTTP_HEADERS = 64 * 1024
+_LOOKAHEAD = 8 * 1024
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(r"\d{1,15}")
+_WARC_LINE = rb"WARC/\d{1,2}\.\d{1,4}[ \t]*\r?\n"
+_ARC_LINE = (
+    rb"([a-z][a-z0-9+.-]{1,20}:[^\n]{0,4096}) [0-9A-Fa-f.:-]{1,45} (\d{14}) "
+    rb"([^\n]{0,1024}?) ?(\d{1,12})[ \t]*\r?\n"
+)
+_WARC = re.compile(_WARC_LINE)
+_ARC = re.compile(_ARC_LINE)
+_NEXT_WARC = re.compile(rb"\n(?=%b[A-Za-z])" % _WARC_LINE)
+_NEXT_ARC = re.compile(rb"\n(?=%b)" % _ARC_LINE)
+_WARC_ENDS = (b"\r\n\r\n", b"\n\n")
+_NEXT_ANY = re.compile(rb"%b|%b" % (_NEXT_WARC.pattern, _NEXT_ARC.pattern))
+_MEMBER_START = re.compile(rb"[\r\n\t \0]*(?:WARC/\d|[a-z][a-z0-9+.-]{1,20}://|dns:)")
+
+
+class UnreadableFile(ValueError):
+    """A file of a format that is not read at all."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Bytes that are no record.
+
+    Attributes:
+      offset: of the compressed member, or of the damage in a plain file.
+      inner_offset: of the damage in what the member inflates to.
+    """
+
+    offset: int
+    inner_offset: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a WARC or ARC file.
+
+    Attributes:
+      type: WARC-Type in lower case; ``response`` or ``warcinfo`` for ARC.
+      url: target URI without the angle brackets that some writers add, blanks as %20.
+      date: WARC-Date as written; an ARC date as ISO 8601.
+      content_type: Content-Type of the record itself.
+      offset: of the compressed member, or of the record in a plain file.
+      inner_offset: of the record in what its member inflates to; 0 in a plain file.
+      length: stored bytes; 0 for one of several records in a member.
+      truncated: the WARC-Truncated reason, "unspecified" where the record is cut without one.
+      identified_type: WARC-Identified-Payload-Type.
+      status, headers: of the HTTP response; None and () where the record holds none.
+      body: what follows the HTTP headers, or the whole block; coding not undone.
+      oversize: whether the block was larger than the reader's limit; `body` is then its start.
+    """
+
+    type: str
+    url: str
+    date: str
+    content_type: str
+    offset: int
+    inner_offset: int
+    length: int
+    truncated: str = ""
+    identified_type: str = ""
+    status: int | None = None
+    headers: Headers = ()
+    body: bytes = b""
+    oversize: bool = False
+    max_payload: int = MAX_PAYLOAD
+
+    @property
+    def mime(self) -> str:
+        """Media type, lower case, no parameters; an identified type wins over a declared one."""
+        declared = self.content_type if self.status is None else first(self.headers, "content-type")
+        value = self.identified_type or declared
+        return value.partition(";")[0].partition(",")[0].strip().lower()
+
+    @cached_property
+    def decoded(self) -> Payload:
+        """The payload, and whether it is whole.
+
+        Raises:
+          PayloadTooLarge, PayloadError: see `stages.warc.payload.decode_payload`.
+        """
+        if self.oversize:
+            raise PayloadTooLarge(f"the record is larger than {self.max_payload} bytes")
+        return decode_payload(self.headers, self.body, self.max_payload)
+
+    @property
+    def payload(self) -> bytes:
+        """The body with transfer and content coding undone; raises like `decoded`."""
+        return self.decoded.data
+
+
+class _Codec(NamedTuple):
+    name: str
+    magic: bytes
+    new_inflater: Callable[[], Inflater]
+
+
+_GZIP = _Codec("gzip", b"\x1f\x8b\x08", GzipInflater)
+_LZ4 = _Codec("lz4", b"\x04\x22\x4d\x18", Lz4Inflater)
+_ZSTD = _Codec("zstd", b"\x28\xb5\x2f\xfd", ZstdInflater)
+_BY_SUFFIX = {".gz": _GZIP, ".lz4": _LZ4, ".zst": _ZSTD}
+_NOT_READ = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"Rar!": "rar"}
+
+
+def read_records(
+    stream: BinaryIO, name: str = "", max_payload: int = MAX_PAYLOAD
+) -> Iterator[Record | Damage]:
+    """Yields what a file holds, in order, in memory that does not grow with the file.
+
+    Args:
+      stream: seekable, at its start, not decompressed.
+      name: decides by its suffix where the first bytes are damaged.
+      max_payload: a larger block is not kept (`Record.oversize`).
+
+    Raises:
+      UnreadableFile: the file is compressed in a way that is not read.
+      OSError: the stream cannot be read.
+    """
+    file = FileWindow(stream)
+    codec = _sniff(file, name)
+    if codec is None:
+        yield from _read_plain(file, max_payload)
+    else:
+        yield from _read_members(file, codec, max_payload)
+
+
+def read_one(
+    stream: BinaryIO, offset: int, inner_offset: int = 0, max_payload: int = MAX_PAYLOAD
+) -> Record:
+    """Reads the record that `read_records` found at this place.
+
+    Raises:
+      Damaged: there is no whole record at this place.
+      OSError: the stream cannot be read.
+    """
+    file = FileWindow(stream)
+    codec = _sniff(file, "") if file.peek(4)[1:4] == b"\x2a\x4d\x18" else None  # a dictionary
+    file.rewind(offset)
+    codec = codec or next(
+        (c for c in _BY_SUFFIX.values() if file.peek(4).startswith(c.magic)), None
+    )
+    window: Window = file
+    if codec:
+        window = MemberWindow(file, offset, codec.new_inflater)
+        window.skip(inner_offset)
+    found = next(_records(window, max_payload), None)
+    if found is None:
+        raise Damaged("the file ends before the record")
+    if isinstance(found, Damage):
+        raise Damaged(found.error)
+    return replace(found, offset=offset, inner_offset=inner_offset)
+
+
+def _sniff(file: FileWindow, name: str) -> _Codec | None:
+    """Finds the compression, and leaves `file` where the first member starts."""
+    head = file.peek(16)
+    for codec in _BY_SUFFIX.values():
+        if head.startswith(codec.magic):
+            return codec
+    if head[:4] == b"\x5d\x2a\x4d\x18":
+        dictionary = file.take(8 + int.from_bytes(head[4:8], "little"))[8:]
+        if dictionary.startswith(_ZSTD.magic):
+            try:
+                dictionary = zstandard.ZstdDecompressor().decompressobj().decompress(dictionary)
+            except zstandard.ZstdError as error:
+                raise UnreadableFile(f"the zstd dictionary is corrupt: {error}") from error
+        return _ZSTD._replace(new_inflater=partial(ZstdInflater, dictionary))
+    for magic, compression in _NOT_READ.items():
+        if head.startswith(magic):
+            raise UnreadableFile(f"{compression} is not read; store the file as gzip")
+    if _starts_record(file):
+        return None
+    return next((c for suffix, c in _BY_SUFFIX.items() if name.lower().endswith(suffix)), None)
+
+
+def _read_plain(file: FileWindow, max_payload: int) -> Iterator[Record | Damage]:
+    for found in _records(file, max_payload):
+        yield replace(found, offset=found.inner_offset, inner_offset=0)
+
+
+def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator[Record | Damage]:
+    while True:
+        file.take_padding(0)
+        offset = file.position
+        head = file.peek(8)
+        if not head:
+            return
+        if _is_skippable(head):
+            file.skip(8 + int.from_bytes(head[4:8], "little"))
+            continue
+        if head.startswith(codec.magic):
+            window = MemberWindow(file, offset, codec.new_inflater)
+            try:
+                yield from _read_member(window, file, max_payload)
+                continue
+            except Damaged as error:
+                yield Damage(offset, window.position, str(error))
+        else:
+            yield Damage(offset, 0, f"no {codec.name} member starts here")
+        file.rewind(offset + 1)
+        if not _find_member(file, codec):
+            return
+
+
+def _read_member(
+    window: MemberWindow, file: FileWindow, max_payload: int
+) -> Iterator[Record | Damage]:
+    alone = True
+    for found in _records(window, max_payload):
+        length = 0
+        if isinstance(found, Record):
+            alone = alone and not window.peek(1)
+            length = file.position - window.offset if alone else 0
+            found = replace(found, length=length)
+        alone = False
+        yield replace(found, offset=window.offset)
+
+
+def _is_skippable(head: bytes) -> bool:
+    """A frame that is no data, in lz4 and zstd alike."""
+    return head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F
+
+
+def _find_member(file: FileWindow, codec: _Codec) -> bool:
+    """Moves to the next compressed member that starts like a record, or to the end."""
+    while file.find(codec.magic):
+        offset = file.position
+        if _MEMBER_START.match(_inflated_start(file, codec.new_inflater) or b""):
+            return True
+        file.rewind(offset + 1)
+    return False
+
+
+def _inflated_start(file: FileWindow, new_inflater: Callable[[], Inflater]) -> bytes | None:
+    """The first bytes that the next member inflates to; None where none starts here.
+
+    Few bytes, so that a member that is damaged further on is still a member.
+    """
+    try:
+        return new_inflater().inflate(file.peek(_LOOKAHEAD), 64)[0]
+    except Damaged:
+        return None
+
+
+def _spans(window: Window) -> bool:
+    """Whether the record goes on in a further member, as block compressors and bad splits do.
+
+    It does not where the next member starts a record of its own.
+    """
+    if not isinstance(window, MemberWindow) or not window.file.peek(1):
+        return False
+    start = _inflated_start(window.file, window.new_inflater)
+    if start is None or _MEMBER_START.match(start):
+        return False
+    window.extend()
+    return True
+
+
+class _BadHeader(ValueError):
+    """No record starts here."""
+
+
+class _BadBlock(ValueError):
+    """The block of a record is not whole."""
+
+
+class _Header(NamedTuple):
+    """What the first lines of a record say. A `length` of None is absent or no number."""
+
+    type: str
+    url: str
+    date: str
+    content_type: str
+    length: int | None
+    fields: Headers
+    is_arc: bool
+
+
+class _Block(NamedTuple):
+    """The bytes of a record after its header: their start where there are too many."""
+
+    data: bytes
+    end: int
+    oversize: bool = False
+    short: bool = False
+
+
+def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
+    """The records of one window. `inner_offset` is the position in it, `offset` is left at 0."""
+    while True:
+        window.take_padding(0)
+        start = window.position
+        try:
+            header = _take_header(window)
+        except _BadHeader as error:
+            yield Damage(0, start, str(error))
+            window.skip(1)
+            if not _take_until(window, _NEXT_ANY, 0).found:
+                return
+            continue
+        if header is None:
+            return
+        try:
+            block = _take_block(window, header, max_payload + _HTTP_HEADERS)
+        except _BadBlock as error:
+            yield Damage(0, start, str(error))
+            continue
+        yield _to_record(header, block, start, max_payload)
+
+
+def _starts_record(window: Window) -> bool:
+    head = window.peek(_LOOKAHEAD)
+    return bool(_WARC.match(head) or _ARC.match(head))
+
+
+def _take_header(window: Window) -> _Header | None:
+    """Takes the header, or nothing where there is none: at the end or when it raises."""
+    head = window.peek(_LOOKAHEAD)
+    if not head:
+        return None
+    if not (version := _WARC.match(head)):
+        return _take_arc_header(window, head)
+    for size in (_LOOKAHEAD, 8 * _LOOKAHEAD, _MAX_HEADER):
+        head = window.peek(size)
+        end = _BLANK_LINE.search(head, version.end() - 1)
+        if end or len(head) < size:
+            break
+    if not end:
+        raise _BadHeader("a record header has no end")
+    fields = parse_fields(head[version.end() : end.start()])
+    kind = first(fields, "warc-type").lower()
+    if not kind:
+        raise _BadHeader("a record header has no WARC-Type")
+    window.skip(end.end())
+    length = first(fields, "content-length")
+    return _Header(
+        kind,
+        _to_url(first(fields, "warc-target-uri")),
+        first(fields, "warc-date"),
+        first(fields, "content-type"),
+        int(length) if _LENGTH.fullmatch(length) else None,
+        fields,
+        is_arc=False,
+    )
+
+
+def _take_arc_header(window: Window, head: bytes) -> _Header:
+    line = _ARC.match(head)
+    if not line:
+        raise _BadHeader("no record starts here")
+    window.skip(line.end())
+    url, date, mime, length = (group.decode("utf-8", "replace") for group in line.groups())
+    kind = "warcinfo" if url.startswith("filedesc:") else "response"
+    iso = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:]}Z"
+    return _Header(kind, _to_url(url), iso, mime, int(length), (), is_arc=True)
+
+
+def _to_url(value: str) -> str:
+    value = value.strip()
+    if value.startswith("<") and value.endswith(">"):  # wget up to 1.19, and WARC 1.0's grammar
+        value = value[1:-1].strip()
+    return value.replace(" ", "%20")
+
+
+def _take_block(window: Window, header: _Header, limit: int) -> _Block:
+    """Takes the block and the padding after it.
+
+    Raises:
+      _BadBlock: the block is not whole; the window is at the next record, or at its end.
+    """
+    start, length = window.position, header.length
+    if length is not None:
+        data = window.take(length if length <= limit else _HTTP_HEADERS)
+        while len(data) < min(length, limit) and _spans(window):
+            data += window.take(min(length, limit) - len(data))
+        left = length - len(data)
+        oversize = length > limit
+        if not left or (oversize and window.skip(left) == left):
+            end = window.position
+            padding, number = window.take_padding(_MAX_PADDING)
+            if _ends_well(window, header, data, padding, number):
+                return _Block(data, end, oversize)
+            data += padding
+        if oversize:
+            window.rewind(start)
+        else:
+            window.push_back(data)
+    return _take_repaired(window, header, limit)
+
+
+def _ends_well(window: Window, header: _Header, data: bytes, padding: bytes, number: int) -> bool:
+    """Whether a block ended where its length says, seen from the padding after it."""
+    if number > _MAX_PADDING or not window.peek(1) or _starts_record(window):
+        return True
+    # What follows may be damaged itself: then the padding that the format asks for is enough.
+    end, boundary = ((b"\n",), _NEXT_ARC) if header.is_arc else (_WARC_ENDS, _NEXT_WARC)
+    return padding.startswith(end) and not boundary.search(data)
+
+
+def _take_repaired(window: Window, header: _Header, limit: int) -> _Block:
+    """Takes a block up to the next record, or to the end of what holds it."""
+    start, length = window.position, header.length
+    run = _Run(b"", 0, True)
+    if not _starts_record(window):
+        run = _take_until(window, _NEXT_ARC if header.is_arc else _NEXT_WARC, limit)
+    oversize = run.size > limit
+    data = run.data[:_HTTP_HEADERS] if oversize else run.data
+    trailers = (b"\n",) if header.is_arc else _WARC_ENDS
+    trailer = next((t for t in trailers if run.data.endswith(t)), b"")
+    if not oversize:
+        data = data.removesuffix(trailer)
+    size = run.size - len(trailer)
+    agrees = None if oversize else _agrees(first(header.fields, "warc-block-digest"), data)
+    if agrees is None:
+        agrees = _holds_message(data) or None
+    cut = length is None or size < length
+    if cut and not agrees and not run.found and not window.bounded:
+        raise _BadBlock("the file ends inside a record")
+    if agrees is False:
+        raise _BadBlock("Content-Length is wrong, and the block is not what its digest says")
+    return _Block(data, start + size, oversize, short=length is not None and cut and not agrees)
+
+
+def _agrees(digest: str, data: bytes) -> bool | None:
+    """Whether data have this WARC digest; None where there is none to compare."""
+    algorithm, _, value = digest.partition(":")
+    if algorithm.lower().replace("-", "") not in ("sha1", "sha256", "md5"):
+        return None
+    found = hashlib.new(algorithm.lower().replace("-", ""), data, usedforsecurity=False)
+    base32 = base64.b32encode(found.digest()).decode().rstrip("=")
+    return value.rstrip("=").upper() in (base32, found.hexdigest().upper())
+
+
+def _holds_message(data: bytes) -> bool:
+    """Whether data are an HTTP response of exactly the length that it has itself."""
+    message = parse_response(data)
+    return message is not None and first(message.headers, "content-length") == str(
+        len(message.body)
+    )
+
+
+class _Run(NamedTuple):
+    """Bytes up to a boundary: the first of them, their number, and whether it was there."""
+
+    data: bytes
+    size: int
+    found: bool
+
+
+def _take_until(window: Window, boundary: re.Pattern[bytes], keep: int) -> _Run:
+    """Takes bytes up to and with the line end before a boundary; keeps about `keep` of them."""
+    kept, size = [], 0
+    while True:
+        ahead = window.peek(READ_BYTES + _LOOKAHEAD)
+        match = boundary.search(ahead)
+        at_end = len(ahead) < READ_BYTES + _LOOKAHEAD
+        step = match.start() + 1 if match else len(ahead) if at_end else READ_BYTES
+        if size < keep:
+            kept.append(ahead[:step])
+        window.skip(step)
+        size += step
+        if match or at_end:
+            return _Run(b"".join(kept), size, bool(match))
+
+
+def _to_record(header: _Header, block: _Block, start: int, max_payload: int) -> Record:
+    fields, body = header.fields, block.data
+    message = parse_response(body) if header.type == "response" else None
+    if message:
+        body = message.body
+    return Record(
+        header.type,
+        header.url,
+        header.date,
+        header.content_type,
+        offset=0,
+        inner_offset=start,
+        length=block.end - start,
+        truncated=first(fields, "warc-truncated").lower() or (UNSPECIFIED if block.short else ""),
+        identified_type=first(fields, "warc-identified-payload-type"),
+        status=message.status if message else None,
+        headers=message.headers if message else (),
+        body=body,
+        oversize=block.oversize,
+        max_payload=max_payload,
+    )
