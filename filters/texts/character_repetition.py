@@ -60,8 +60,10 @@ class CharacterRepetition:
 def _count_ngrams(text: str, n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """How often each distinct n-gram occurs, in no order that matters."""
     if len(text) < _SHORT:
-        counts = Counter(text[i : i + n] for i in range(len(text) - n + 1))
-        return np.fromiter(counts.values(), np.int64, len(counts))
+        ngrams = [text[i : i + n] for i in range(len(text) - n + 1)]
+        if len(set(ngrams)) == len(ngrams):
+            return np.ones(len(ngrams), np.int64)
+        return np.fromiter(Counter(ngrams).values(), np.int64)
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     codes = (codes + np.uint64(1)) * _MIX
     codes ^= codes >> np.uint64(29)

@@ -44,7 +44,7 @@ class CommonWords:
         if passage.language != self.language:
             return Score(1.0, f"no list for {passage.language or 'an unknown language'}")
         words, common = passage.words, word_file(self.file)
-        return Score(sum(word in common for word in words) / len(words) if words else 0.0)
+        return Score(sum(map(common.__contains__, words)) / len(words) if words else 0.0)
 
     def judge(self, score: Score) -> Reason | None:
         return Reason.TOO_FEW if score.value < self.min_ratio else None

@@ -12,7 +12,7 @@ from typing import ClassVar
 from filters.base import On, Passage, Score, register
 
 # The same marks of other scripts count as well: Arabic, Devanagari, CJK and its full-width forms.
-_MARK = re.compile(r"[,;:?!.،؛؟۔।。、，！？：；]")
+_MARKS = ",;:?!.،؛؟۔।。、，！？：；"
 _WORD = re.compile(r"[\w']+")
 
 
@@ -41,7 +41,7 @@ class Punctuation:
             raise ValueError(f"punctuation: min_tokens is {self.min_tokens}, less than 0")
 
     def score(self, passage: Passage) -> Score:
-        marks = len(_MARK.findall(passage.text))
+        marks = sum(passage.characters.get(mark, 0) for mark in _MARKS)
         tokens = len(_WORD.findall(passage.text)) + marks
         if not tokens:
             return Score(0.0)

@@ -42,7 +42,7 @@ class SpamWords:
         if spam is None:
             return Score(0.0, f"no list for {passage.language or 'an unknown language'}")
         words = passage.words
-        return Score(sum(word in spam for word in words) / len(words) if words else 0.0)
+        return Score(sum(map(spam.__contains__, words)) / len(words) if words else 0.0)
 
     def judge(self, score: Score) -> Reason | None:
         return Reason.TOO_MANY if score.value >= self.ratio else None

@@ -41,7 +41,7 @@ class StopWords:
         if stop is None:
             return Score(1.0, f"no list for {passage.language or 'an unknown language'}")
         words = passage.words
-        return Score(sum(word in stop for word in words) / len(words) if words else 0.0)
+        return Score(sum(map(stop.__contains__, words)) / len(words) if words else 0.0)
 
     def judge(self, score: Score) -> Reason | None:
         return Reason.TOO_FEW if score.value < self.min_ratio else None

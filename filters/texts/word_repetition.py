@@ -34,12 +34,11 @@ class WordRepetition:
 
     def score(self, passage: Passage) -> Score:
         words = passage.words
-        ngrams = Counter(zip(*(words[i:] for i in range(self.n)), strict=False))
-        total = ngrams.total()
-        if not total:
+        ngrams = list(zip(*(words[i:] for i in range(self.n)), strict=False))
+        if len(set(ngrams)) == len(ngrams):
             return Score(0.0)
-        once = list(ngrams.values()).count(1)
-        return Score((total - once) / total)
+        once = list(Counter(ngrams).values()).count(1)
+        return Score((len(ngrams) - once) / len(ngrams))
 
     def judge(self, score: Score) -> Reason | None:
         return Reason.REPETITIVE if score.value > self.max_ratio else None
