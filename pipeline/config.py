@@ -158,7 +158,7 @@ def resolved(config: Any) -> Any:
     """The config as plain data, every default written out; `build_config` reads it back."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         values = {f.name: resolved(getattr(config, f.name)) for f in dataclasses.fields(config)}
-        return {config.name: values} if _is_rule(config) else values
+        return {type(config).name: values} if _is_rule(config) else values  # type: ignore[attr-defined]
     if isinstance(config, tuple):
         return [resolved(item) for item in config]
     if isinstance(config, StrEnum):

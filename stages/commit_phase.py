@@ -36,6 +36,8 @@ class Ledger:
     _rejected: list[PCollection] = field(default_factory=list)
     _failed: list[PCollection] = field(default_factory=list)
     _files: list[PCollection] = field(default_factory=list)
+    _shards: list[PCollection] = field(default_factory=list)
+    _outcomes: dict[str, PCollection[WrittenFile]] = field(default_factory=dict)
 
     def entered(self, stage: str, elements: PCollection) -> PCollection:
         """Counts what goes into a stage; returns the elements."""
@@ -51,23 +53,44 @@ class Ledger:
     def wrote(self, written: PCollection[WrittenFile]) -> None:
         self._files.append(written)
 
+    def published(self, written: PCollection[WrittenFile]) -> None:
+        """Notes shards of the corpus itself."""
+        self._shards.append(written)
+
+    def outcomes(self) -> dict[str, PCollection[WrittenFile]]:
+        """Writes the rejected and failed rows that were noted so far, once."""
+        if not self._outcomes:
+            for table, row_type, collections in (
+                ("rejected", Rejection, self._rejected),
+                ("failed", Failure, self._failed),
+            ):
+                rows = collections | f"All {table}" >> beam.Flatten(pipeline=self.pipeline)
+                self._counts.append(rows | f"Key {table}" >> beam.Map(_outcome_key, table))
+                write = WriteRows(table, self.directory, row_type, _element_id, self.buckets)
+                self._outcomes[table] = rows | write
+                self.wrote(self._outcomes[table])
+        return self._outcomes
+
     def commit(self) -> None:
-        """Writes the rejected and failed rows and, when all is written, the result."""
-        outcomes = (("rejected", Rejection, self._rejected), ("failed", Failure, self._failed))
-        for table, row_type, collections in outcomes:
-            if not collections:
-                continue
-            rows = collections | f"All {table}" >> beam.Flatten()
-            self._counts.append(rows | f"Key {table}" >> beam.Map(_outcome_key, table))
-            self.wrote(rows | WriteRows(table, self.directory, row_type, _element_id, self.buckets))
+        """Writes the result when all else is written."""
+        self.outcomes()
         tallies = (
             self._counts
             | "All counts" >> beam.Flatten()
             | "Sum counts" >> beam.CombinePerKey(sum)
             | "To tallies" >> beam.MapTuple(_to_tally)
         )
-        _ = (
+        shards = [
+            written | f"Note shards {i}" >> beam.Map(lambda file: ("corpus", file))
+            for i, written in enumerate(self._shards)
+        ]
+        files_and_tallies = (
             (*self._files, tallies)
+            | "All files and tallies" >> beam.Flatten()
+            | "Note" >> beam.Map(lambda result: ("phase", result))
+        )
+        _ = (
+            (*shards, files_and_tallies)
             | "All results" >> beam.Flatten()
             | "To one worker" >> beam.Map(lambda result: ("", result))
             | "Gather results" >> beam.GroupByKey()
@@ -98,12 +121,14 @@ def _element_id(outcome: Any) -> str:
     return outcome.element_id
 
 
-def _write_result(gathered: tuple[str, Iterable[Any]], directory: str) -> None:
-    written: list[dict[str, Any]] = []
-    tallies: list[dict[str, Any]] = []
-    for result in gathered[1]:
-        (written if isinstance(result, WrittenFile) else tallies).append(dataclasses.asdict(result))
-    written.sort(key=lambda file: (file["table"], file["path"]))
-    tallies.sort(key=lambda tally: (tally["stage"], tally["kind"], tally["door"]))
-    content = json.dumps({"files": written, "tallies": tallies}, indent=1)
-    files.write_atomically(files.join(directory, RESULT), content.encode())
+def _write_result(gathered: tuple[str, Iterable[tuple[str, Any]]], directory: str) -> None:
+    result: dict[str, list[dict[str, Any]]] = {"files": [], "corpus": [], "tallies": []}
+    for place, noted in gathered[1]:
+        row = dataclasses.asdict(noted)
+        if isinstance(noted, Tally):
+            result["tallies"].append(row)
+        else:
+            result["corpus" if place == "corpus" else "files"].append(row)
+    for rows in result.values():
+        rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
+    files.write_atomically(files.join(directory, RESULT), json.dumps(result, indent=1).encode())

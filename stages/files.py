@@ -102,6 +102,12 @@ def open_parquet(path: str) -> pq.ParquetFile:
     return pq.ParquetFile(path)
 
 
+def listed(pattern: str) -> list[str]:
+    """Paths that match a glob pattern, sorted."""
+    [match] = FileSystems.match([pattern])
+    return sorted(metadata.path for metadata in match.metadata_list)
+
+
 def delete(paths: Sequence[str]) -> None:
     """Deletes files and folders with all they hold; what is not there is not missed."""
     present = [path for path in paths if exists(path)]

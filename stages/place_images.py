@@ -5,7 +5,7 @@ Images whose best sentence is below a similarity leave the document, one row eac
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -163,8 +163,12 @@ def without_features(placed: PlacedDocument) -> PlacedDocument:
 
 @dataclass
 class PlaceImages(beam.PTransform):
+    """Attributes:
+    clip: the model that the images' features came from; None with method dom.
+    """
+
     config: PlaceConfig
-    clip: ClipConfig = field(default_factory=ClipConfig)
+    clip: ClipConfig | None = None
 
     def expand(self, documents: PCollection[Document]) -> Any:
         out = documents | "Place" >> beam.ParDo(_Place(self.config, self.clip)).with_outputs(
@@ -184,12 +188,13 @@ def _fail(document: Document, error: Exception) -> Iterator[Output]:
 class _Place(beam.DoFn):
     """Gathers documents until a batch of sentences is full; a bundle's end empties it."""
 
-    def __init__(self, config: PlaceConfig, clip: ClipConfig):
+    def __init__(self, config: PlaceConfig, clip: ClipConfig | None):
         self._config = config
         self._clip_config = clip
 
     def setup(self):
-        self._clip = load_clip(self._clip_config) if self._config.method is not Method.DOM else None
+        wanted = self._config.method is not Method.DOM and self._clip_config
+        self._clip = load_clip(wanted) if wanted else None
 
     def start_bundle(self):
         self._waiting: list[Waiting] = []
@@ -244,7 +249,7 @@ class _Place(beam.DoFn):
                 if isinstance(placed, Objection):
                     yield rejected(document, STAGE, placed)
                 else:
-                    yield without_features(placed)
+                    yield placed
             row += len(sentences)
 
     def _features(self, texts: list[str]) -> np.ndarray:

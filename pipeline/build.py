@@ -1,0 +1,303 @@
+"""The wiring: which stage feeds which, and where a phase ends on disk.
+
+    extract   read_pages > filter_pages > extract_documents > filter_text
+    dedup     deduplicate
+    images    count_references > filter_references > locate > gather > filter > embed > store
+              > count > filter
+    assemble  join_images > filter_documents > place_images > filter_placed > write_shards
+
+Each phase is one Beam job. What flows inside it is fused or is ids; what goes to the next phase
+lies on disk, cut into buckets by document id.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from filters.base import On
+from pipeline.config import Config
+from schemas.candidate import Candidate
+from schemas.dedup import Cluster, ParagraphRemoval, Removal
+from schemas.document import Document, PlacedDocument
+from schemas.image import ImageLocation, ImageRecord, ImageVerdict
+from schemas.outcome import Failure, Rejection
+from schemas.table import WrittenFile
+from stages.commit_phase import Ledger
+from stages.count_images import CountImages
+from stages.count_references import CountReferences
+from stages.deduplicate import Deduplicate
+from stages.embed_images import EmbedImages
+from stages.extract_documents import ExtractDocuments
+from stages.files import join
+from stages.filter_documents import FilterDocuments
+from stages.filter_images import FilterImages, FilterReferences
+from stages.filter_pages import FilterPages
+from stages.filter_text import FilterText
+from stages.gather_images import GatherImages
+from stages.inputs import WarcFile
+from stages.join_images import JoinImages
+from stages.locate_images import LocateImages
+from stages.place_images import PlaceImages, without_features
+from stages.read_pages import ReadPages
+from stages.read_rows import ReadRows
+from stages.read_survivors import CLUSTERS, DOCUMENTS, PARAGRAPHS, REMOVALS, VERDICTS, ReadSurvivors
+from stages.store_images import StoreImages
+from stages.tell_verdicts import TellVerdicts
+from stages.write_rows import WriteRows
+from stages.write_shards import (
+    ImageRows,
+    ShardTable,
+    WriteShards,
+    documents_table,
+    failed_table,
+    images_table,
+    rejected_table,
+)
+
+EXTRACT, DEDUP, IMAGES, ASSEMBLE = "extract", "dedup", "images", "assemble"
+LOCATIONS, PLACED, SHOWN, STORE = "locations", "placed", "shown", "store"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all phases of a run know.
+
+    Attributes:
+      inputs: the WARC files, sorted by name.
+      output: folder of the corpus.
+      buckets: into how many parts documents are cut; the number of shards of each table.
+    """
+
+    config: Config
+    inputs: tuple[WarcFile, ...]
+    output: str
+    buckets: int
+
+    def folder(self, phase: str) -> str:
+        """Where a phase works."""
+        return join(self.output, "_work", phase)
+
+    @property
+    def phases(self) -> dict[str, Callable[[beam.Pipeline, "Plan"], None]]:
+        """The phases that the config asks for, in order."""
+        phases: dict[str, Callable[[beam.Pipeline, Plan], None]] = {EXTRACT: build_extract}
+        if self.config.deduplicate:
+            phases[DEDUP] = build_dedup
+        if self.config.gather_images:
+            phases[IMAGES] = build_images
+        return phases | {ASSEMBLE: build_assemble}
+
+    def folder_of(self, phase: str) -> str | None:
+        return self.folder(phase) if phase in self.phases else None
+
+
+def _doc_id(row: Document | Removal | Cluster | ParagraphRemoval | ImageVerdict) -> str:
+    return row.doc_id
+
+
+def _placed_id(placed: PlacedDocument) -> str:
+    return placed.document.doc_id
+
+
+def _image_id(record: ImageRecord) -> str:
+    return record.image_id
+
+
+def _url(location: ImageLocation) -> str:
+    return location.url
+
+
+def build_extract(p: beam.Pipeline, plan: Plan) -> None:
+    """WARC files to candidate documents and the places of the crawl's images."""
+    config, folder = plan.config, plan.folder(EXTRACT)
+    ledger = Ledger(p, folder, plan.buckets)
+
+    files = p | "WARC files" >> beam.Create(list(plan.inputs))
+    read = files | "Read pages" >> ReadPages(config.read)
+    ledger.left("read_pages", read)
+    ledger.wrote(read.images | WriteRows(LOCATIONS, folder, ImageLocation, _url, plan.buckets))
+    pages = ledger.entered("filter_pages", read.kept)
+    filtered = ledger.left(
+        "filter_pages", pages | "Filter pages" >> FilterPages(config.filter_pages)
+    )
+
+    pages = ledger.entered("extract_documents", filtered.kept)
+    extracted = ledger.left(
+        "extract_documents",
+        pages | "Extract documents" >> ExtractDocuments(config.extract),
+        "dropped",
+    )
+    documents = ledger.entered("filter_text", extracted.kept)
+    kept = ledger.left(
+        "filter_text", documents | "Filter text" >> FilterText(config.filter_text), "pruned"
+    ).kept
+    ledger.wrote(kept | WriteRows(DOCUMENTS, folder, Document, _doc_id, plan.buckets))
+    ledger.commit()
+
+
+def build_dedup(p: beam.Pipeline, plan: Plan) -> None:
+    """Candidate documents to decisions about them."""
+    assert plan.config.deduplicate
+    folder = plan.folder(DEDUP)
+    ledger = Ledger(p, folder, plan.buckets)
+
+    documents = _buckets(p, plan) | ReadRows(DOCUMENTS, plan.folder(EXTRACT), Document)
+    ledger.entered("deduplicate", documents)
+    found = documents | "Deduplicate" >> Deduplicate(plan.config.deduplicate)
+    ledger.left("deduplicate", found, "pruned")
+    for table, row_type, rows in (
+        (REMOVALS, Removal, found.removed),
+        (CLUSTERS, Cluster, found.clusters),
+        (PARAGRAPHS, ParagraphRemoval, found.paragraphs),
+    ):
+        ledger.wrote(rows | WriteRows(table, folder, row_type, _doc_id, plan.buckets))
+    ledger.commit()
+
+
+def build_images(p: beam.Pipeline, plan: Plan) -> None:
+    """The distinct image URLs of the surviving documents to records, bytes and verdicts."""
+    config, folder = plan.config, plan.folder(IMAGES)
+    assert config.gather_images
+    ledger = Ledger(p, folder, plan.buckets)
+
+    buckets = _buckets(p, plan)
+    survivors = buckets | "Survivors" >> ReadSurvivors(plan.folder(EXTRACT), plan.folder_of(DEDUP))
+    locations = buckets | ReadRows(LOCATIONS, plan.folder(EXTRACT), ImageLocation)
+    shown = survivors | "Image URLs" >> beam.FlatMap(_shown_urls)
+    candidates = survivors | "Candidate URLs" >> beam.FlatMap(_candidate_urls)
+
+    references = shown | "Count references" >> CountReferences()
+    ledger.entered("filter_references", references)
+    wanted = references | "Filter references" >> FilterReferences(config.filter_references)
+    ledger.left("filter_references", wanted)
+
+    tasks = {
+        "references": wanted.kept,
+        "candidates": candidates,
+        "locations": locations,
+    } | "Locate images" >> LocateImages()
+    ledger.entered("gather_images", tasks)
+    gathered = tasks | "Gather images" >> GatherImages(config.gather_images)
+    ledger.left("gather_images", gathered)
+
+    ledger.entered("filter_images", gathered.kept)
+    decoded = gathered.kept | "Filter images" >> FilterImages(config.filter_images.decoded)
+    ledger.left("filter_images", decoded)
+
+    images, refused, broken = decoded.kept, [], []
+    if config.clip:
+        ledger.entered("embed_images", images)
+        embedded = images | "Embed images" >> EmbedImages(config.clip, config.nsfw)
+        ledger.left("embed_images", embedded)
+        images, broken = embedded.kept, [embedded.failed]
+        refused = [embedded.rejected]
+    stored = images | "Store images" >> StoreImages(join(folder, STORE))
+    counted = {"records": stored.kept, "references": shown} | "Count images" >> CountImages()
+    ledger.entered("filter_scored_images", counted)
+    scored = counted | "Filter scored images" >> FilterImages(
+        config.filter_images.scored, "filter_scored_images"
+    )
+    ledger.left("filter_scored_images", scored)
+
+    verdicts = {
+        "shown": shown,
+        "kept": scored.kept,
+        "rejected": _all("rejected", wanted.rejected, gathered.rejected, decoded.rejected,
+                         scored.rejected, *refused),
+        "failed": _all("failed", wanted.failed, gathered.failed, decoded.failed, scored.failed,
+                       *broken),
+    } | "Tell verdicts" >> TellVerdicts(plan.buckets)  # fmt: skip
+    ledger.wrote(verdicts | WriteRows(VERDICTS, folder, ImageVerdict, _doc_id, plan.buckets))
+    ledger.commit()
+
+
+def build_assemble(p: beam.Pipeline, plan: Plan) -> None:
+    """Documents, decisions and image records to the shards of the corpus."""
+    config, folder = plan.config, plan.folder(ASSEMBLE)
+    ledger = Ledger(p, folder, plan.buckets)
+
+    documents = _buckets(p, plan) | "Survivors" >> ReadSurvivors(
+        plan.folder(EXTRACT), plan.folder_of(DEDUP), plan.folder_of(IMAGES)
+    )
+    if config.gather_images:
+        ledger.entered("join_images", documents)
+        joined = documents | "Join images" >> JoinImages(config.join_images)
+        documents = ledger.left("join_images", joined, "pruned").kept
+    else:
+        documents = documents | "Without images" >> beam.Map(_document)
+    if config.filter_documents:
+        ledger.entered("filter_documents", documents)
+        judged = documents | "Filter documents" >> FilterDocuments(config.filter_documents)
+        documents = ledger.left("filter_documents", judged).kept
+
+    ledger.entered("place_images", documents)
+    place = PlaceImages(config.place_images, config.clip)
+    placed = ledger.left("place_images", documents | "Place images" >> place, "pruned").kept
+    if config.filter_placed:
+        ledger.entered("filter_placed", placed)
+        judged = placed | "Filter placed" >> FilterDocuments(
+            config.filter_placed, "filter_placed", On.PLACED
+        )
+        placed = ledger.left("filter_placed", judged).kept
+
+    rows = placed | "Drop features" >> beam.Map(without_features)
+    placed_files = rows | WriteRows(PLACED, folder, PlacedDocument, _placed_id, plan.buckets)
+    shown = placed | "Shown images" >> beam.FlatMap(_records)
+    shown_files = shown | WriteRows(SHOWN, folder, ImageRecord, _image_id, plan.buckets)
+    ledger.wrote(placed_files)
+    ledger.wrote(shown_files)
+
+    earlier = tuple(plan.folder(phase) for phase in plan.phases if phase != ASSEMBLE)
+    image_rows = ImageRows(
+        join(plan.folder(IMAGES), STORE), config.write.image_bytes, config.write.clip_features
+    )
+
+    def shard(
+        table: ShardTable,
+        written: PCollection[WrittenFile],
+        row_type: type,
+        earlier: Sequence[str] = (),
+    ) -> None:
+        ledger.published(
+            written
+            | WriteShards(table, plan.output, folder, row_type, plan.buckets, tuple(earlier))
+        )
+
+    shard(documents_table(), placed_files, PlacedDocument)
+    shard(images_table(image_rows), shown_files, ImageRecord)
+    outcomes = ledger.outcomes()
+    shard(rejected_table(), outcomes["rejected"], Rejection, earlier)
+    shard(failed_table(), outcomes["failed"], Failure, earlier)
+    ledger.commit()
+
+
+def _buckets(p: beam.Pipeline, plan: Plan) -> PCollection[int]:
+    numbers = p | "Bucket numbers" >> beam.Create(range(plan.buckets))
+    return numbers | "Spread buckets" >> beam.Reshuffle()
+
+
+def _all(name: str, *collections: PCollection) -> PCollection:
+    return collections | f"All image {name}" >> beam.Flatten()
+
+
+def _shown_urls(candidate: Candidate) -> Iterator[tuple[str, str]]:
+    for image in candidate.document.images:
+        yield image.url, candidate.document.doc_id
+
+
+def _candidate_urls(candidate: Candidate) -> Iterator[tuple[str, str, int]]:
+    for image in candidate.document.images:
+        for rank, url in enumerate(image.candidates, start=1):
+            yield url, image.url, rank
+
+
+def _document(candidate: Candidate) -> Document:
+    return candidate.document
+
+
+def _records(placed: PlacedDocument) -> Iterator[ImageRecord]:
+    for image in placed.document.images:
+        if image.record:
+            yield image.record

@@ -1,0 +1,194 @@
+"""Runs the phases of a config and writes the manifest when all are done."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from pipeline.build import ASSEMBLE, Plan
+from pipeline.card import dataset_card
+from pipeline.config import Config, digest_of, load_config, resolved
+from pipeline.errors import UserError
+from pipeline.funnel import check, funnel
+from schemas.corpus import SCHEMA_VERSION, TABLES
+from stages import files
+from stages.inputs import list_inputs
+from stages.read_rows import RESULT
+
+PHASE_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+BYTES_A_SHARD = 512_000_000
+
+# The sections of the config that a phase depends on, beside all that the phases before it do.
+SECTIONS = {
+    "extract": ("read", "filter_pages", "extract", "filter_text"),
+    "dedup": ("deduplicate",),
+    "images": ("filter_references", "gather_images", "filter_images", "clip", "nsfw"),
+    "assemble": ("join_images", "filter_documents", "place_images", "filter_placed", "write"),
+}
+
+
+def run(
+    config_path: str,
+    inputs: Sequence[str],
+    output: str,
+    sets: Sequence[str] = (),
+    beam_args: Sequence[str] = (),
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Runs a config over inputs; phases that an earlier run finished are skipped.
+
+    Args:
+      config_path: path of a config, or name of a preset.
+      inputs: WARC files, globs, folders or lists of paths.
+      output: folder of the corpus, on any filesystem that Beam knows.
+      sets: ``section.key=value`` each.
+      beam_args: options of the Beam runner; FnApiRunner by default.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      UserError: config, inputs or output are wrong, or too much of a stage failed.
+    """
+    console = console or Console(stderr=True)
+    config = load_config(config_path, sets)
+    options = beam_options(beam_args)
+    output = output if "://" in output else os.path.abspath(output)
+    try:
+        warcs = list_inputs(inputs)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+    size = sum(warc.size for warc in warcs)
+    buckets = config.write.shards or max(1, -(-size // BYTES_A_SHARD))
+    plan = Plan(config, warcs, output, buckets)
+    console.print(f"{len(warcs)} WARC files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
+
+    fingerprint = digest_of(
+        {
+            "weft": version("weft"),
+            "schema": SCHEMA_VERSION,
+            "buckets": buckets,
+            "inputs": [[warc.name, warc.path, warc.size, warc.modified] for warc in warcs],
+        }
+    )
+    settings = resolved(config)
+    tallies: list[dict[str, Any]] = []
+    for phase in plan.phases:
+        fingerprint = digest_of([fingerprint, [settings[name] for name in SECTIONS[phase]]])
+        result = _finished(plan, phase, fingerprint)
+        if result:
+            console.print(f"{phase}: finished earlier, skipped")
+        else:
+            result = _run_phase(plan, phase, fingerprint, options, console)
+        tallies += result["tallies"]
+    manifest = _manifest(plan, settings, result["corpus"], tallies)
+    _publish(plan, manifest)
+    return manifest
+
+
+def beam_options(arguments: Sequence[str]) -> PipelineOptions:
+    """Options for Beam.
+
+    Beam's DirectRunner first tries to download a binary and picks its engine by what the graph
+    holds; its name stands for FnApiRunner here, so that a run is always executed by one engine.
+    """
+    named = [a.replace("--runner=DirectRunner", "--runner=FnApiRunner") for a in arguments]
+    if not any(a.startswith("--runner") for a in named):
+        named.insert(0, "--runner=FnApiRunner")
+    return PipelineOptions(named)
+
+
+def _finished(plan: Plan, phase: str, fingerprint: str) -> dict[str, Any] | None:
+    path = files.join(plan.folder(phase), PHASE_MANIFEST)
+    if not files.exists(path) or json.loads(files.read_bytes(path))["fingerprint"] != fingerprint:
+        return None
+    if phase == ASSEMBLE and not files.exists(files.join(plan.output, MANIFEST)):
+        return None
+    result: dict[str, Any] = json.loads(files.read_bytes(files.join(plan.folder(phase), RESULT)))
+    return result
+
+
+def _run_phase(
+    plan: Plan, phase: str, fingerprint: str, options: PipelineOptions, console: Console
+) -> dict[str, Any]:
+    folder = plan.folder(phase)
+    stale = [folder]
+    if phase == ASSEMBLE:
+        stale += [files.join(plan.output, name) for name in (MANIFEST, "README.md", *TABLES)]
+    else:
+        stale.append(files.join(plan.output, MANIFEST))
+    _remove(stale)
+    with console.status(f"{phase} ..."):
+        pipeline = beam.Pipeline(options=options)
+        plan.phases[phase](pipeline, plan)
+        pipeline.run().wait_until_finish()
+    result: dict[str, Any] = json.loads(files.read_bytes(files.join(folder, RESULT)))
+    check(result["tallies"], plan.config.run.max_failure_ratio)
+    manifest = {"fingerprint": fingerprint, "phase": phase}
+    files.write_atomically(files.join(folder, PHASE_MANIFEST), json.dumps(manifest).encode())
+    written = sum(file["rows"] for file in result["corpus"] or result["files"])
+    console.print(f"{phase}: done, {written:,} rows written")
+    return result
+
+
+def _remove(paths: list[str]) -> None:
+    # The manifest goes first: a corpus half removed must not look finished.
+    for path in sorted(paths, key=lambda p: not p.endswith(MANIFEST)):
+        if "://" not in path and os.path.isdir(path):
+            shutil.rmtree(path)
+        else:
+            files.delete([path])
+
+
+def _manifest(
+    plan: Plan,
+    settings: dict[str, Any],
+    shards: list[dict[str, Any]],
+    tallies: list[dict[str, Any]],
+) -> dict[str, Any]:
+    shards = [
+        {key: shard[key] for key in ("table", "path", "rows", "n_bytes", "sha256")}
+        for shard in sorted(shards, key=lambda shard: shard["path"])
+    ]
+    return {
+        "weft_version": version("weft"),
+        "schema_version": SCHEMA_VERSION,
+        "config": settings,
+        "config_sha256": digest_of(settings),
+        "models": _models(plan.config),
+        "inputs": [{"name": warc.name, "size": warc.size} for warc in plan.inputs],
+        "files": shards,
+        "funnel": funnel(plan.output, tallies),
+        "digest": corpus_digest(shards),
+    }
+
+
+def corpus_digest(shards: Sequence[dict[str, Any]]) -> str:
+    """SHA-256 over ``path sha256`` lines of all shards, sorted: one name for the whole corpus."""
+    lines = sorted(f"{shard['path']} {shard['sha256']}\n" for shard in shards)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _models(config: Config) -> list[dict[str, str]]:
+    if not config.clip or not config.gather_images:
+        return []
+    from stages.clip import load_clip
+
+    clip = load_clip(config.clip)
+    name = "/".join(filter(None, (config.clip.model, config.clip.pretrained)))
+    return [{"name": name, "weights_sha256": clip.weights_sha256()}]
+
+
+def _publish(plan: Plan, manifest: dict[str, Any]) -> None:
+    card = dataset_card(manifest).encode()
+    files.write_atomically(files.join(plan.output, "README.md"), card)
+    content = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    files.write_atomically(files.join(plan.output, MANIFEST), content)
