@@ -1,0 +1,64 @@
+"""One spelling for image URLs, so that a page's reference finds the crawl's record of it.
+
+Source: RFC 3986 section 6.2.2 and 6.2.3 (case, percent-encoding, default port, empty path). Lighter
+than what pages are compared by (`stages.dedup.urls`): the query, the trailing slash and the scheme
+may well decide which picture is served.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+DEFAULT_PORT = {"http": 80, "https": 443}
+_CONTROL = re.compile(r"[\t\n\r\x00]")
+_UNSAFE = re.compile(r"[^!-~]+|[\"<>\\^`{|}]+")
+_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
+
+
+def comparable(url: str) -> str:
+    """The spelling under which URLs of one resource are equal; idempotent.
+
+    What is not an http URL with a host, or cannot be parsed, comes back as it is but for
+    surrounding whitespace: it equals only itself.
+    """
+    url = _CONTROL.sub("", url.strip())
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a bracket or a port that is none
+        return url
+    if parts.scheme not in DEFAULT_PORT or not host:
+        return url
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    colon = "" if port in (None, DEFAULT_PORT[parts.scheme]) else f":{port}"
+    query = f"?{_escaped(parts.query)}" if parts.query else ""
+    path = _escaped(parts.path) or "/"
+    return f"{parts.scheme}://{user}{_ascii_host(host)}{colon}{path}{query}"
+
+
+def host_of(url: str) -> str:
+    """Host and port in lower case, or empty: what a server is asked politely by."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not host:
+        return ""
+    return f"{_ascii_host(host)}:{port or DEFAULT_PORT.get(parts.scheme, 0)}"
+
+
+def _ascii_host(host: str) -> str:
+    if ":" in host:
+        return f"[{host}]"
+    host = host.rstrip(".")
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host
+
+
+def _escaped(text: str) -> str:
+    text = _UNSAFE.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode(errors="replace")), text
+    )
+    return _ESCAPE.sub(lambda found: found[0].upper(), text)

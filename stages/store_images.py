@@ -1,0 +1,174 @@
+"""Writes the bytes of kept images to an image store and lets their records go on without them.
+
+In: GatheredImage.  Out: ImageRecord that says in which file and row its bytes lie.
+
+The store is a folder of Parquet files, each row an image. Within a bundle equal bytes are written
+once. A file is named by what it holds, so a retried bundle writes the same file again. Writing has
+no failed door: where a file cannot be written the bundle fails, and the runner tries it again.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from schemas.image import ImageRecord
+from stages.files import join, open_parquet, parquet_bytes, write_atomically
+from stages.imaging.elements import GatheredImage
+
+STAGE = "store_images"
+SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("n_bytes", pa.int64(), nullable=False),
+        pa.field("data", pa.binary(), nullable=False),
+    ]
+)
+# Pictures are compressed already, and no two rows are equal.
+_OPTIONS = {
+    "compression": {"image_id": "zstd", "url": "zstd", "n_bytes": "zstd", "data": "none"},
+    "use_dictionary": False,
+    "write_statistics": ["image_id"],
+}
+_GROUP_BYTES = 8 * 1024 * 1024
+
+
+class Stored(NamedTuple):
+    kept: PCollection[ImageRecord]
+
+
+@dataclass
+class StoreImages(beam.PTransform):
+    """Attributes:
+    directory: folder of the store, on any filesystem that Beam knows.
+    file_bytes: a file is closed once it holds so many bytes of images.
+    """
+
+    directory: str
+    file_bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.file_bytes < 1:
+            raise ValueError(f"store_images: file_bytes is {self.file_bytes}, below 1")
+
+    def expand(self, images: PCollection[GatheredImage]) -> Stored:
+        return Stored(images | "Write" >> beam.ParDo(_Write(self.directory, self.file_bytes)))
+
+
+class _Write(beam.DoFn):
+    def __init__(self, directory: str, file_bytes: int):
+        self._directory = directory
+        self._file_bytes = file_bytes
+
+    def start_bundle(self) -> None:
+        self._stored: dict[str, tuple[str, int]] = {}  # image_id -> file, row
+        self._open()
+
+    def _open(self) -> None:
+        self._rows: dict[str, GatheredImage] = {}  # image_id -> the image that brought the bytes
+        self._waiting: list[ImageRecord] = []
+        self._bytes = 0
+
+    def process(self, image: GatheredImage) -> Iterable[ImageRecord]:
+        image_id = image.record.image_id
+        if place := self._stored.get(image_id):
+            yield self._kept(image.record, place)
+            return
+        self._waiting.append(image.record)
+        if image_id in self._rows:
+            return
+        self._rows[image_id] = replace(image, pixels=None)
+        self._bytes += len(image.data)
+        if self._bytes >= self._file_bytes:
+            yield from self._close()
+
+    def finish_bundle(self) -> Iterable[WindowedValue]:
+        for record in self._close():
+            window = GlobalWindow()
+            yield WindowedValue(record, window.max_timestamp(), (window,))
+
+    def _close(self) -> list[ImageRecord]:
+        if not self._rows:
+            return []
+        name = write_images(self._directory, list(self._rows.values()))
+        self._stored.update({image_id: (name, row) for row, image_id in enumerate(self._rows)})
+        Metrics.counter(STAGE, "files").inc()
+        Metrics.counter(STAGE, "bytes").inc(self._bytes)
+        records = [self._kept(record, self._stored[record.image_id]) for record in self._waiting]
+        self._open()
+        return records
+
+    def _kept(self, record: ImageRecord, place: tuple[str, int]) -> ImageRecord:
+        Metrics.counter(STAGE, "kept").inc()
+        file, row = place
+        return replace(record, store_file=file, store_row=row)
+
+
+def write_images(directory: str, images: Sequence[GatheredImage]) -> str:
+    """Writes one file of the store.
+
+    Returns:
+      Its name, a hash of the rows in order.
+    """
+    named = hashlib.sha256()
+    for image in images:
+        named.update(f"{image.record.image_id} {image.record.url}\n".encode(errors="replace"))
+    name = f"{named.hexdigest()[:32]}.parquet"
+
+    def write(writer: pq.ParquetWriter) -> None:
+        group: list[GatheredImage] = []
+        size = 0
+        for image in images:
+            group.append(image)
+            size += len(image.data)
+            if size >= _GROUP_BYTES:
+                writer.write_batch(_batch(group))
+                group, size = [], 0
+        if group:
+            writer.write_batch(_batch(group))
+
+    write_atomically(join(directory, name), parquet_bytes(write, SCHEMA, **_OPTIONS))
+    return name
+
+
+def _batch(images: Sequence[GatheredImage]) -> pa.RecordBatch:
+    records = [image.record for image in images]
+    columns = [
+        [record.image_id for record in records],
+        [record.url.encode("utf-8", "replace").decode("utf-8") for record in records],
+        [record.n_bytes for record in records],
+        [image.data for image in images],
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def read_stored(directory: str, file: str, rows: Sequence[int]) -> list[bytes]:
+    """The bytes of rows of a file of the store, in the order asked for; only the row groups that
+    hold them are read.
+
+    Raises:
+      IndexError: the file has no such row.
+    """
+    wanted = set(rows)
+    found: dict[int, bytes] = {}
+    with open_parquet(join(directory, file)) as store:
+        start = 0
+        for group in range(store.num_row_groups):
+            size = store.metadata.row_group(group).num_rows
+            if here := sorted(row for row in wanted if start <= row < start + size):
+                data = store.read_row_group(group, columns=["data"]).column("data")
+                found.update({row: data[row - start].as_py() for row in here})
+            start += size
+    if missing := sorted(wanted - found.keys()):
+        raise IndexError(f"{file} has {start} rows, row {missing[0]} was asked for")
+    return [found[row] for row in rows]

@@ -1,0 +1,466 @@
+import itertools
+import socket
+import ssl
+import threading
+
+import pytest
+
+from stages.imaging.http_client import FetchError, HttpClient, HttpConfig, Response, fetch_by_host
+from stages.imaging.opt_out import OptOutPolicy
+from stages.imaging.refusal import Reason, Refused
+
+AGENT = "testbot/1.0 (+https://example.org/bot)"
+CAP = 100_000
+
+
+def config(**fields):
+    defaults = {
+        "enabled": True,
+        "user_agent": AGENT,
+        "deadline": 5.0,
+        "backoff": 0.5,
+        "host_delay": 0.0,
+        "retries": 2,
+        "robots": False,
+        "allow_loopback": True,
+    }
+    return HttpConfig(**{**defaults, **fields})
+
+
+class Client(HttpClient):
+    """A client that notes its waits and does not wait."""
+
+    def __init__(self, **fields):
+        self.slept = []
+        super().__init__(config(**fields), CAP, sleep=self.slept.append)
+
+
+@pytest.fixture
+def client():
+    clients = []
+
+    def make(**fields):
+        clients.append(Client(**fields))
+        return clients[-1]
+
+    yield make
+    for made in clients:
+        made.close()
+
+
+def refusal(client, url, **options):
+    with pytest.raises(Refused) as caught:
+        client.fetch(url, **options)
+    return caught.value
+
+
+def test_an_image_is_fetched_and_the_agent_says_who_it_is(web, client, png):
+    response = client().fetch(web.url("/ok.png#part"))
+    assert (response.status, response.body) == (200, png())
+    assert ("content-type", "image/png") in response.headers
+    assert response.url == web.url("/ok.png")
+    assert web.headers["/ok.png"]["User-Agent"] == AGENT
+    assert web.headers["/ok.png"]["Host"] == f"127.0.0.1:{web.port}"
+    assert "Cookie" not in web.headers["/ok.png"]
+
+
+def test_a_connection_is_used_again(web, client):
+    fetcher = client()
+    for _ in range(5):
+        fetcher.fetch(web.url("/ok.png"))
+    assert web.requests["/ok.png"] == 5
+    assert len(web.connections) == 1
+
+
+def test_what_will_not_change_is_not_asked_for_again(web, client):
+    error = refusal(client(), web.url("/missing.png"))
+    assert (error.reason, error.detail) == (Reason.HTTP_4XX, "404")
+    assert web.requests["/missing.png"] == 1
+
+
+def test_a_server_error_that_passes_is_waited_for(web, client, png):
+    fetcher = client()
+    assert fetcher.fetch(web.url("/flaky.png")).body == png()
+    assert web.requests["/flaky.png"] == 2
+    (wait,) = fetcher.slept
+    assert 0.25 <= wait < 0.75
+    again = client()
+    web.requests.clear()
+    again.fetch(web.url("/flaky.png"))
+    assert again.slept == fetcher.slept  # spread, but the same in every run
+
+
+def test_a_server_error_that_stays_is_given_up(web, client):
+    web.pages["/broken.png"] = (503, b"", {})
+    fetcher = client()
+    error = refusal(fetcher, web.url("/broken.png"))
+    assert (error.reason, error.detail) == (Reason.HTTP_5XX, "503")
+    assert web.requests["/broken.png"] == 3
+    assert len(fetcher.slept) == 2
+    assert fetcher.slept[1] > fetcher.slept[0] / 3
+
+
+def test_retry_after_is_honoured(web, client, png):
+    fetcher = client()
+    assert fetcher.fetch(web.url("/busy.png")).body == png()
+    assert fetcher.slept == [7.0]
+
+
+def test_retry_after_as_a_date_counts_from_the_servers_clock(web, client):
+    date = "Wed, 21 Oct 2015 07:28:{} GMT".format
+    web.pages["/later.png"] = (503, b"", {"Retry_After": date("09")})
+    fetcher = client(retries=1)
+    # The handler's own Date comes first, so this is in the past: the usual wait.
+    assert refusal(fetcher, web.url("/later.png")).reason is Reason.HTTP_5XX
+    assert 0.25 <= fetcher.slept[0] < 0.75
+
+
+def test_a_server_that_asks_for_a_day_is_not_asked_again(web, client):
+    fetcher = client()
+    assert refusal(fetcher, web.url("/busy-for-long.png")).reason is Reason.HTTP_5XX
+    assert web.requests["/busy-for-long.png"] == 1
+    assert fetcher.slept == []
+
+
+@pytest.mark.parametrize("path", ["/drip.png", "/drip-headers.png"])
+def test_a_server_that_never_ends_meets_the_deadline(web, client, path):
+    error = refusal(client(deadline=0.3), web.url(path))
+    assert error.reason is Reason.TIMEOUT
+    assert web.requests[path] == 1
+
+
+def test_a_server_that_says_nothing_times_out_and_is_asked_again(client):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.png"
+        fetcher = client(read_timeout=0.1, retries=1)
+        assert refusal(fetcher, url).reason is Reason.TIMEOUT
+        assert len(fetcher.slept) == 1
+
+
+def test_the_deadline_holds_for_all_redirects_together(web, client):
+    times = itertools.count()  # every look at the clock takes a second
+    fetcher = HttpClient(
+        config(deadline=40, max_redirects=100), CAP, sleep=lambda _: None, clock=lambda: next(times)
+    )
+    assert refusal(fetcher, web.url("/chain.png")).reason is Reason.TIMEOUT
+    assert web.requests.total() < 20
+    fetcher.close()
+
+
+def test_a_body_over_the_cap_is_refused_and_not_read_on(web, client):
+    assert refusal(client(), web.url("/endless.png")).reason is Reason.TOO_LARGE
+    web.pages["/big.png"] = (200, bytes(CAP + 1), {})
+    error = refusal(client(), web.url("/big.png"))
+    assert (error.reason, error.detail) == (Reason.TOO_LARGE, "100001 bytes announced")
+    web.pages["/fits.png"] = (200, bytes(CAP), {})
+    assert len(client().fetch(web.url("/fits.png")).body) == CAP
+
+
+def test_a_coding_that_nobody_asked_for_is_undone_within_the_cap(web, client, png):
+    import gzip
+
+    web.pages["/coded.png"] = (200, gzip.compress(png()), {"Content_Encoding": "gzip"})
+    assert client().fetch(web.url("/coded.png")).body == png()
+    web.pages["/bomb.png"] = (200, gzip.compress(bytes(CAP * 50)), {"Content_Encoding": "gzip"})
+    assert refusal(client(), web.url("/bomb.png")).reason is Reason.TOO_LARGE
+    web.pages["/odd.png"] = (200, b"\x00\x01\x02", {"Content_Encoding": "compress"})
+    assert refusal(client(), web.url("/odd.png")).reason is Reason.CONTENT_CODING
+
+
+def test_a_server_that_hangs_up_is_asked_again(web, client):
+    assert refusal(client(retries=1), web.url("/cut-off.png")).reason is Reason.CONNECTION
+    assert web.requests["/cut-off.png"] == 2
+
+
+def test_nobody_there(client):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert refusal(client(), f"http://127.0.0.1:{port}/x.png").reason is Reason.CONNECTION
+
+
+def test_no_such_name(client):
+    error = refusal(client(retries=0), "http://no-such-host.invalid/x.png")
+    assert error.reason is Reason.CONNECTION
+
+
+def test_redirects_are_followed_and_end(web, client, png):
+    web.pages["/moved.png"] = (301, b"", {"Location": "/ok.png"})
+    response = client().fetch(web.url("/moved.png"))
+    assert (response.url, response.body) == (web.url("/ok.png"), png())
+    assert refusal(client(), web.url("/loop.png")).reason is Reason.TOO_MANY_REDIRECTS
+    assert web.requests["/loop.png"] == 1
+    assert refusal(client(), web.url("/chain.png")).reason is Reason.TOO_MANY_REDIRECTS
+    assert sum(web.requests[path] for path in web.requests if "chain" in path) == 6
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("file:///etc/hostname", Reason.SCHEME),
+        ("ftp://127.0.0.1/x.png", Reason.SCHEME),
+        ("data:image/png;base64,AAAA", Reason.SCHEME),
+        ("http://169.254.169.254/latest/meta-data/", Reason.FORBIDDEN_ADDRESS),
+        ("http://10.0.0.1/x.png", Reason.FORBIDDEN_ADDRESS),
+        ("http://[fd00:ec2::254]/x.png", Reason.FORBIDDEN_ADDRESS),
+        ("http://[::ffff:10.0.0.1]/x.png", Reason.FORBIDDEN_ADDRESS),
+        ("http://0.0.0.0/x.png", Reason.FORBIDDEN_ADDRESS),
+    ],
+)
+def test_a_redirect_leads_nowhere_that_a_url_may_not(web, client, target, reason):
+    web.pages["/away.png"] = (302, b"", {"Location": target})
+    error = refusal(client(), web.url("/away.png"))
+    assert error.reason is reason
+    assert web.requests["/away.png"] == 1
+    assert refusal(client(), target).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http:///x.png", Reason.BAD_URL),
+        ("http://[::1/x.png", Reason.BAD_URL),
+        ("http://a:port/x.png", Reason.BAD_URL),
+        ("javascript:alert(1)", Reason.SCHEME),
+        ("/x.png", Reason.SCHEME),
+        ("", Reason.SCHEME),
+        ("http://a..b/x.png", Reason.CONNECTION),
+        (f"http://{'a' * 300}.example/x.png", Reason.CONNECTION),
+    ],
+)
+def test_a_url_that_leads_nowhere(client, url, reason):
+    assert refusal(client(retries=0), url).reason is reason
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1"])
+def test_loopback_is_forbidden_unless_allowed(web, client, host):
+    error = refusal(client(allow_loopback=False), web.url("/ok.png", host))
+    assert error.reason is Reason.FORBIDDEN_ADDRESS
+    assert web.requests.total() == 0
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(web, client, monkeypatch):
+    # A name server that answers the first question with a public address, then with ours.
+    answers = iter([["93.184.216.34"], ["127.0.0.1"], ["127.0.0.1"]])
+    asked = []
+
+    def getaddrinfo(host, port, *args, **kwargs):
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers)[0], port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    connected = []
+
+    def create_connection(address, *args, **kwargs):
+        connected.append(address)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    fetcher = client(allow_loopback=False, retries=0)
+    assert refusal(fetcher, "http://rebind.example/x.png").reason is Reason.CONNECTION
+    assert connected == [("93.184.216.34", 80)]
+    assert refusal(fetcher, "http://rebind.example/x.png").reason is Reason.FORBIDDEN_ADDRESS
+    assert connected == [("93.184.216.34", 80)]
+    assert asked == ["rebind.example"] * 2
+
+
+def test_a_name_with_one_private_address_among_public_ones_is_refused(client, monkeypatch):
+    def getaddrinfo(host, port, *args, **kwargs):
+        addresses = ("93.184.216.34", "192.168.0.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert refusal(client(), "http://mixed.example/x.png").reason is Reason.FORBIDDEN_ADDRESS
+
+
+def test_certificates_are_verified(client, tmp_path):
+    pytest.importorskip("cryptography")
+    certificate, key = _self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with_tls, _ = server.accept()
+            try:
+                context.wrap_socket(with_tls, server_side=True)
+            except (ssl.SSLError, OSError):
+                with_tls.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"https://localhost:{server.getsockname()[1]}/x.png"
+        fetcher = client()
+        assert refusal(fetcher, url).reason is Reason.TLS
+        assert fetcher.slept == []  # it will not pass
+        thread.join(5)
+
+
+def _self_signed(folder):
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    start = datetime.datetime(2020, 1, 1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=36_500))
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
+
+
+def test_robots_txt_is_read_once_and_obeyed(web, client):
+    web.robots = (200, b"User-agent: testbot\nDisallow: /private/\n\nUser-agent: *\nDisallow: /\n")
+    fetcher = client(robots=True)
+    fetcher.fetch(web.url("/ok.png"))
+    error = refusal(fetcher, web.url("/private/a.png"))
+    assert error.reason is Reason.ROBOTS_DISALLOWED
+    assert dict(web.requests) == {"/robots.txt": 1, "/ok.png": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(404, None), (403, None), (429, Reason.ROBOTS_UNREACHABLE), (503, Reason.ROBOTS_UNREACHABLE)],
+)
+def test_a_robots_txt_that_cannot_be_had(web, client, status, reason):
+    web.robots = (status, b"")
+    if reason is None:
+        assert client(robots=True).fetch(web.url("/ok.png")).status == 200
+    else:
+        assert refusal(client(robots=True), web.url("/ok.png")).reason is reason
+        assert web.requests["/ok.png"] == 0
+
+
+def test_the_target_of_a_redirect_is_held_to_robots_txt(web, client):
+    web.robots = (200, b"User-agent: *\nDisallow: /ok.png\n")
+    web.pages["/moved.png"] = (301, b"", {"Location": "/ok.png"})
+    error = refusal(client(robots=True), web.url("/moved.png"))
+    assert error.reason is Reason.ROBOTS_DISALLOWED
+    assert web.requests["/ok.png"] == 0
+
+
+def test_crawl_delay_and_host_delay_are_waited_for(web):
+    now = [0.0]
+    slept = []
+
+    def sleep(seconds):
+        slept.append(round(seconds, 3))
+        now[0] += seconds
+
+    fetcher = HttpClient(
+        config(robots=True, host_delay=1.0), CAP, sleep=sleep, clock=lambda: now[0]
+    )
+    web.robots = (200, b"User-agent: *\nCrawl-delay: 4\n")
+    for _ in range(3):
+        fetcher.fetch(web.url("/ok.png"))
+    assert slept == [4.0, 4.0]
+    fetcher.close()
+    slept.clear()
+    fetcher = HttpClient(
+        config(robots=False, host_delay=1.0), CAP, sleep=sleep, clock=lambda: now[0]
+    )
+    fetcher.fetch(web.url("/ok.png"))
+    now[0] += 0.25
+    fetcher.fetch(web.url("/ok.png"))
+    assert slept == [0.75]
+    fetcher.close()
+
+
+def test_a_crawl_delay_that_is_too_long_leaves_the_host_alone(web, client):
+    web.robots = (200, b"User-agent: *\nCrawl-delay: 3600\n")
+    assert refusal(client(robots=True), web.url("/ok.png")).reason is Reason.CRAWL_DELAY
+
+
+def test_headers_are_checked_before_the_body_is_read(web, client):
+    web.pages["/no.png"] = (200, bytes(10), {"X_Robots_Tag": "noai, max-snippet:-1"})
+
+    def check(headers):
+        OptOutPolicy().check(headers, ("testbot",))
+
+    error = refusal(client(), web.url("/no.png"), check=check)
+    assert (error.reason, error.detail) == (
+        Reason.OPTED_OUT,
+        "x-robots-tag: noai, max-snippet:-1",
+    )
+    assert not isinstance(error, FetchError)
+
+
+def test_a_dead_host_is_left_alone(client):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    fetcher = client(max_host_failures=2, retries=0)
+    url = f"http://127.0.0.1:{port}/x.png"
+    reasons = [refusal(fetcher, url).reason for _ in range(4)]
+    assert reasons == [Reason.CONNECTION] * 2 + [Reason.DEAD_HOST] * 2
+
+
+def test_many_hosts_each_in_turn(web, png):
+    web.pages.update({f"/{n}.png": (200, png(n + 1, 5), {}) for n in range(20)})
+    urls = [web.url(f"/{n}.png", host) for n in range(20) for host in ("127.0.0.1", "localhost")]
+    urls.append(web.url("/missing.png"))
+    found = dict(fetch_by_host(urls, config(threads=3), CAP, lambda headers: None))
+    assert found.keys() == set(urls)
+    assert isinstance(found.pop(web.url("/missing.png")), FetchError)
+    for url, response in found.items():
+        assert isinstance(response, Response)
+        assert response.body == png(int(url.rpartition("/")[2][:-4]) + 1, 5)
+
+
+def test_a_fault_of_ours_is_handed_on(web):
+    def check(headers):
+        raise RuntimeError("boom")
+
+    ((url, outcome),) = fetch_by_host([web.url("/ok.png")], config(), CAP, check)
+    assert url == web.url("/ok.png")
+    assert repr(outcome) == "RuntimeError('boom')"
+
+
+def test_threads_end_when_the_consumer_stops(web):
+    urls = [web.url("/ok.png?" + str(n)) for n in range(50)]
+    outcomes = fetch_by_host(urls, config(threads=2), CAP, lambda headers: None)
+    next(outcomes)
+    outcomes.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("fetch-")]
+    assert web.requests["/ok.png"] < 50
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"user_agent": ""}, "must name a contact"),
+        ({"user_agent": "Mozilla/5.0"}, "must name a contact"),
+        ({"user_agent": "(https://example.org)"}, "no product name"),
+        ({"deadline": 0}, "deadline is 0"),
+        ({"host_delay": -1}, "host_delay is -1"),
+        ({"threads": 0}, "threads is 0"),
+        ({"retries": -1}, "below 0"),
+    ],
+)
+def test_config_is_checked(fields, message):
+    with pytest.raises(ValueError, match=message):
+        config(**fields)
+    if "user_agent" in fields:
+        config(enabled=False, **fields)
+
+
+def test_the_product_of_the_user_agent():
+    assert config().product == "testbot"
+    assert config(user_agent="my-bot (me@example.org)").product == "my-bot"
