@@ -20,6 +20,7 @@ from stages.extraction.walk import Walk, marked, unmark
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
 
 _SPACE = re.compile(r"\s+")
+_NEVER_TEXT = ("svg", "noscript", "iframe", "select", "object", "embed", "canvas", "audio", "video")
 _LINKED_DATA = "application/ld+json"
 
 
@@ -79,6 +80,13 @@ def prepare_for_trafilatura(root: Any) -> None:
         if next(figure.iter("img", "amp-img", "picture", "video", "iframe"), None) is None:
             figure.tag = "div"
     etree.strip_tags(root, "source")
+    # What trafilatura deletes first of all would only be copied along four times.
+    etree.strip_elements(root, *_NEVER_TEXT, with_tail=False)
+    head = root.find("head")
+    if head is not None:
+        for element in list(head):
+            if element.tag != "script":
+                head.remove(element)
 
 
 def kept_runs(root: Any, found: Walk, url: str) -> tuple[set[int], tuple[str, ...]]:

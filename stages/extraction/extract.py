@@ -20,7 +20,7 @@ from stages.extraction.judge import Judge, Reason
 from stages.extraction.metadata import Metadata, read_metadata
 from stages.extraction.sources import Sources, declared_size, image_sources, squeeze
 from stages.extraction.urls import absolute
-from stages.extraction.walk import TooComplex, Walk, walk
+from stages.extraction.walk import RawImage, TooComplex, Walk, walk
 
 # Not allowed in XML; libxml2 would refuse or cut the text there.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
@@ -29,7 +29,14 @@ _INVISIBLE = re.compile("[\ufeff\u00ad]")
 _BLANKS = re.compile(r"[^\S\n]+")
 _AROUND_BREAK = re.compile(r" *\n[\s]*")
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-_CAPTION_WORD = re.compile(r"caption", re.I)
+# trafilatura wants lxml.html's elements; its own lookup asks Python for the class of every element.
+_LOOKUP = etree.ElementDefaultClassLookup(
+    element=lxml.html.HtmlElement,
+    comment=lxml.html.HtmlComment,
+    pi=lxml.html.HtmlProcessingInstruction,
+    entity=lxml.html.HtmlEntity,
+)
+_CAPTION_PATH = etree.XPath('.//figcaption | .//*[contains(@class, "aption")]')
 # A caption is a sentence or two, not the article in a wrongly named element.
 _MAX_CAPTION = 1_000
 # How far above a caption its image is looked for: wrapper, link wrapper, figure, aligning div.
@@ -99,11 +106,14 @@ def parse(text: str) -> Any:
     text = _XML_DECLARATION.sub("", text, count=1)
     if not text.strip():
         return None
-    parser = lxml.html.HTMLParser(encoding="utf-8", remove_blank_text=False)
+    parser = etree.HTMLParser(encoding="utf-8")
+    parser.set_element_class_lookup(_LOOKUP)
     try:
-        return lxml.html.document_fromstring(text.encode("utf-8"), parser=parser)
-    except etree.ParserError:  # a document of comments only
+        root = etree.fromstring(text.encode("utf-8"), parser)
+    except etree.XMLSyntaxError:  # a document of comments only
         return None
+    # libxml2 makes a bare element the root where a page starts oddly.
+    return root
 
 
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
@@ -115,12 +125,12 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     sources = [image_sources(i.element, base, config.preferred_width) for i in found.images]
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
+    pairs = _noscript_pairs(found)
     prepare_for_trafilatura(root)
     kept, foreign = kept_runs(root, found, url)
     _fill_holes(found, kept)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
     judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
-    pairs = _noscript_pairs(found)
     for copy, original in pairs.items():
         # The noscript copy knows the URL where a script was to fill in the original's.
         merged = dict.fromkeys((*sources[original].urls, *sources[copy].urls))
@@ -141,7 +151,7 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     content = {number for number, (reason, _) in enumerate(verdicts) if reason is None}
     owners = _assign_captions(found, captions, content, kept)
     images = [
-        _image(image.element, sources[n], sizes[n], owners.get(n, ""), base)
+        _image(image, sources[n], sizes[n], owners.get(n, ""), base)
         for n, image in enumerate(found.images)
     ]
     nodes = _build(found, kept, content, images)
@@ -175,15 +185,18 @@ def _fill_holes(found: Walk, kept: set[int]) -> None:
 
 def _captions(found: Walk) -> list[tuple[int, int, int]]:
     """(first run, end, frame) of elements that hold a caption and no image."""
-    captions = []
+    captions: list[tuple[int, int, int]] = []
+    named = _CAPTION_PATH(found.frames[0]) if found.frames else []
+    if not named:
+        return captions
+    places = {element: frame for frame, element in enumerate(found.frames)}
     end_of_last = 0
-    for frame, element in enumerate(found.frames):
-        start, end = found.starts[frame], found.ends[frame]
+    for element in named:
+        frame = places.get(element, -1)
+        start, end = (found.starts[frame], found.ends[frame]) if frame >= 0 else (0, 0)
         if start >= end or start < end_of_last:
             continue
         if found.image_ends[frame] > found.image_starts[frame]:
-            continue
-        if element.tag != "figcaption" and not _CAPTION_WORD.search(element.get("class") or ""):
             continue
         if sum(len(found.runs[i].text) for i in range(start, end)) <= _MAX_CAPTION:
             captions.append((start, end, frame))
@@ -245,19 +258,15 @@ def _close(original: Any, copy: Any) -> bool:
 
 
 def _image(
-    element: Any, sources: Sources, size: tuple[int | None, int | None], caption: str, base: str
+    image: RawImage, sources: Sources, size: tuple[int | None, int | None], caption: str, base: str
 ) -> Image:
-    link = ""
-    for anchor in element.iterancestors("a"):
-        link = absolute(base, anchor.get("href"))
-        break
     return Image(
         url=sources.urls[0] if sources.urls else sources.raw[:200],
         candidates=sources.urls[1:],
-        alt=squeeze(element.get("alt")),
-        title=squeeze(element.get("title")),
+        alt=squeeze(image.element.get("alt")),
+        title=squeeze(image.element.get("title")),
         caption=caption,
-        link=link,
+        link=absolute(base, image.href),
         width=size[0],
         height=size[1],
     )

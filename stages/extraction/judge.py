@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -95,19 +96,20 @@ _PIXEL_SIDE = 3
 _PLAINLY_LARGE = 300
 
 
-def words(text: str) -> set[str]:
+@lru_cache(maxsize=4_096)
+def words(text: str) -> frozenset[str]:
     """Lower-case words of a name, split at camelCase: `headerLogo2` is headerlogo, header, logo.
 
     A part with digits inside is a hash or a number and says nothing; two letters of a camelCase
     name are chance.
     """
-    found = set()
+    found: set[str] = set()
     for part in _NAME.findall(text):
         part = part.rstrip("0123456789")
         if part.isalpha():
             found.add(part.lower())
             found.update(word.lower() for word in _CAMEL.findall(part) if len(word) > 2)
-    return found
+    return frozenset(found)
 
 
 def label_words(url: str) -> set[str]:
@@ -266,7 +268,7 @@ class Judge:
         start, end = self.found.starts[frame], self.found.ends[frame]
         kept = self.kept_text[end] - self.kept_text[start]
         text = self.all_text[end] - self.all_text[start]
-        linked = _links_away(image.element)
+        linked = _links_away(image.href)
         if linked and self._is_teaser(image, linked):
             return Judged(Reason.RELATED, "a teaser: its text links to the same page")
         if position <= first:
@@ -368,12 +370,9 @@ class Judge:
         return heads[max(0, bisect_left(heads, self.kept_order[0] + 1) - 1)]
 
 
-def _links_away(element: Any) -> str:
-    """The page that the image links to; "" for a link to a larger picture or to an anchor."""
-    for ancestor in element.iterancestors("a"):
-        href = (ancestor.get("href") or "").strip()
-        return "" if href.startswith("#") or _IMAGE_FILE.search(href) else href
-    return ""
+def _links_away(href: str) -> str:
+    """The page that an image links to; "" for a link to a larger picture or to an anchor."""
+    return "" if href.startswith("#") or _IMAGE_FILE.search(href) else href
 
 
 def _file_name(url: str) -> str:

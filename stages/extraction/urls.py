@@ -8,6 +8,10 @@ _CONTROL = re.compile(r"[\t\n\r\x00]")
 # Characters that a URL may not hold; browsers percent-encode them. Source: WHATWG URL, 4.4.
 _UNSAFE = re.compile(r"[\x01-\x20\"<>\\^`{|}\x7f]")
 _DENSITY = re.compile(r"^(\d+(?:\.\d+)?)([wx])$", re.I)
+# Already absolute and clean, or a path on the same host: nothing to resolve or to encode.
+_PLAIN = re.compile(r"https?://[A-Za-z0-9.-]+(?:/[\w!$%&'()*+,./:;=?@~-]*)?", re.ASCII)
+_PLAIN_PATH = re.compile(r"/(?!/)[\w!$%&'()*+,/:;=?@~-]*(?:\.[\w!$%&'()*+,:;=?@~-]+)?", re.ASCII)
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?=/|$)", re.ASCII)
 _MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
 
 
@@ -30,6 +34,10 @@ def absolute(base: str, url: str | None) -> str:
     url = _CONTROL.sub("", url.strip())
     if not url or len(url) > _MAX_URL or url.startswith("#"):
         return ""
+    if _PLAIN.fullmatch(url):
+        return url
+    if _PLAIN_PATH.fullmatch(url) and (origin := _ORIGIN.match(base)):
+        return origin[0] + url
     try:
         joined = urljoin(base, url)
         parts = urlsplit(joined)

@@ -96,11 +96,13 @@ class Run:
 
 @dataclass(slots=True)
 class RawImage:
-    """An image-like element. `position`: runs before it; `hidden`: tag of the skipped subtree."""
+    """An image-like element. `position`: runs before it; `href`: what the link around it says;
+    `hidden`: tag of the skipped subtree that it lies in."""
 
     element: Any
     frame: int
     position: int
+    href: str = ""
     hidden: str = ""
 
 
@@ -137,16 +139,18 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     frames, parents, starts, ends = out.frames, out.parents, out.starts, out.ends
     roles = [Role.PARAGRAPH]
     rows: list[list[int]] = []
+    hrefs = [""]
     frame = -1
     depth = elements = row_count = 0
     block = -1  # no open block
     after_break = False
 
-    def add(text: str, tag: str) -> str:
+    def add(text: str, tag: str) -> str | None:
         nonlocal block, after_break
-        clean = unmark(text)
+        clean = text if text.isascii() else unmark(text)
         if not clean or clean.isspace():
-            return clean
+            # Indentation between blocks would only be copied along.
+            return None if block < 0 else clean
         if block < 0:
             row, cell = rows[-1] if rows else (0, 0)
             blocks.append(Block(roles[-1], row, cell))
@@ -173,7 +177,7 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
             if tag in SKIPPED_TAGS:
                 for inner in element.iter("img", "image", "amp-img", "amp-anim", "input"):
                     if inner.tag != "input" or (inner.get("type") or "").lower() == "image":
-                        images.append(RawImage(inner, frame, len(runs), tag))
+                        images.append(RawImage(inner, frame, len(runs), hrefs[-1], tag))
                         events.append(("image", len(images) - 1))
                 context.skip_subtree()
                 continue
@@ -190,6 +194,8 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                 elif tag == "table":
                     rows.append([0, 0])
                     roles.append(Role.PARAGRAPH)
+            elif tag == "a":
+                hrefs.append((element.get("href") or "").strip())
             elif tag == "br":
                 if after_break:
                     block = -1  # two line breaks end a paragraph
@@ -201,7 +207,7 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                 or (tag == "input" and (element.get("type") or "").lower() == "image")
                 or (tag == "picture" and element.find(".//img") is None)
             ):
-                images.append(RawImage(element, frame, len(runs)))
+                images.append(RawImage(element, frame, len(runs), hrefs[-1]))
                 events.append(("image", len(images) - 1))
             if tag not in _PHRASING:
                 frames.append(element)
@@ -225,6 +231,8 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                 elif tag == "table":
                     rows.pop()
                     roles.pop()
+            elif tag == "a":
+                hrefs.pop()
             if tag not in _PHRASING and tag not in SKIPPED_TAGS:
                 ends[frame] = len(runs)
                 out.image_ends[frame] = len(images)
