@@ -12,13 +12,22 @@ from stages import files
 Tallies = list[dict[str, Any]]
 
 
-def check(tallies: Tallies, max_failure_ratio: float) -> None:
+def check(tallies: Tallies, max_failure_ratio: float, inputs: int) -> None:
     """Refuses a phase whose stages lost an element or failed too often.
+
+    Args:
+      inputs: number of files that the run reads.
 
     Raises:
       UserError: too large a share of a stage's elements failed.
       RuntimeError: a stage let in another number than it let out; that is a fault of ours.
     """
+    unreadable = sum(tally["count"] for tally in tallies if tally["kind"] == Kind.FILE)
+    if unreadable > max_failure_ratio * inputs:
+        raise UserError(
+            f"{unreadable} of {inputs} input files could not be read, more than "
+            f"run.max_failure_ratio={max_failure_ratio} allows; the rows in _work say why"
+        )
     for stage, doors in _doors(tallies).items():
         left = sum(doors[door] for door in (Door.KEPT, Door.REJECTED, Door.FAILED))
         entered = doors.get(Door.ENTERED, left)

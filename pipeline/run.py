@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ def run(
       UserError: config, inputs or output are wrong, or too much of a stage failed.
     """
     console = console or Console(stderr=True)
+    # Beam warns of annotations that it does not read, and logs each dead letter.
+    logging.getLogger().setLevel(logging.ERROR)
     config = load_config(config_path, sets)
     options = beam_options(beam_args)
     output = output if "://" in output else os.path.abspath(output)
@@ -131,7 +134,7 @@ def _run_phase(
         plan.phases[phase](pipeline, plan)
         pipeline.run().wait_until_finish()
     result: dict[str, Any] = json.loads(files.read_bytes(files.join(folder, RESULT)))
-    check(result["tallies"], plan.config.run.max_failure_ratio)
+    check(result["tallies"], plan.config.run.max_failure_ratio, len(plan.inputs))
     manifest = {"fingerprint": fingerprint, "phase": phase}
     files.write_atomically(files.join(folder, PHASE_MANIFEST), json.dumps(manifest).encode())
     written = sum(file["rows"] for file in result["corpus"] or result["files"])

@@ -89,8 +89,10 @@ class Ledger:
             | "All files and tallies" >> beam.Flatten()
             | "Note" >> beam.Map(lambda result: ("phase", result))
         )
+        # Without it a phase that nothing entered would have no result.
+        start = self.pipeline | "Start result" >> beam.Create([("phase", None)])
         _ = (
-            (*shards, files_and_tallies)
+            (*shards, files_and_tallies, start)
             | "All results" >> beam.Flatten()
             | "To one worker" >> beam.Map(lambda result: ("", result))
             | "Gather results" >> beam.GroupByKey()
@@ -124,6 +126,8 @@ def _element_id(outcome: Any) -> str:
 def _write_result(gathered: tuple[str, Iterable[tuple[str, Any]]], directory: str) -> None:
     result: dict[str, list[dict[str, Any]]] = {"files": [], "corpus": [], "tallies": []}
     for place, noted in gathered[1]:
+        if noted is None:
+            continue
         row = dataclasses.asdict(noted)
         if isinstance(noted, Tally):
             result["tallies"].append(row)
