@@ -7,7 +7,7 @@ Rejection, failed Failure. The first rule that objects decides.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -15,7 +15,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from filters.base import Objection, On, Rule, judge
 from schemas.image import ImageRecord, ImageReference
 from schemas.outcome import Rejection
-from stages.doors import REJECTED, Doors, through_doors, to_rejection
+from stages.doors import REJECTED, through_doors, to_rejection
 from stages.imaging.elements import GatheredImage
 
 STAGE = "filter_images"
@@ -35,7 +35,7 @@ class FilterReferences(beam.PTransform):
     def __post_init__(self) -> None:
         _check(self.rules, On.REFERENCE, self.stage)
 
-    def expand(self, references: PCollection[ImageReference]) -> Doors:
+    def expand(self, references: PCollection[ImageReference]) -> Any:
         return through_doors(
             references, _JudgeReferences(tuple(self.rules), self.stage), self.stage
         )
@@ -59,7 +59,7 @@ class FilterImages(beam.PTransform):
     def __post_init__(self) -> None:
         _check(self.rules, On.IMAGE, self.stage)
 
-    def expand(self, images: PCollection) -> Doors:
+    def expand(self, images: PCollection) -> Any:
         gathered = images.element_type is GatheredImage
         fn = _JudgeGathered if gathered else _JudgeRecords
         return through_doors(images, fn(tuple(self.rules), self.stage), self.stage)

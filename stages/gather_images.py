@@ -6,28 +6,21 @@ had, failed Failure where we broke.
 A task's records in the crawl are tried in order, each with its own headers' opt-out honoured: an
 owner's no ends the search. Only then, and only if the config says so, the web is asked for the
 primary URL. Tasks, never pictures, are shuffled: by file, so that a file is read from front to
-back, and by host, so that a host is talked to by one worker.
+back, or where the web is asked by host, so that a host is talked to by one worker.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from schemas.image import ImageLocation, ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
-from stages.doors import (
-    REJECTED,
-    Doors,
-    count_doors,
-    through_doors,
-    to_failure,
-)
+from stages.doors import REJECTED, Doors, count_doors, to_failure
 from stages.imaging.decode import DecodeLimits, decode
 from stages.imaging.elements import GatheredImage, ImageTask
 from stages.imaging.hashing import sha256
@@ -36,16 +29,16 @@ from stages.imaging.opt_out import OptOutPolicy, evidence
 from stages.imaging.refusal import Reason, Refused, of_status
 from stages.imaging.urls import host_of
 from stages.warc.payload import PayloadError, PayloadTooLarge
-from stages.warc.reader import Record, read_one
+from stages.warc.reader import Record, read_record_at
 from stages.warc.window import Damaged
 
 STAGE = "gather_images"
 RULE = "gather"
-_FROM_WEB = "from_web"
+_FAILED = "failed"
 _STRETCH = 256 * 1024 * 1024  # of a file that one worker reads
 
 
-ReadRecord = Callable[[str, int, int], Record]
+ReadRecord = Callable[[str, int, int, int], Record]
 
 
 @dataclass(frozen=True)
@@ -66,41 +59,34 @@ class GatherConfig:
             raise ValueError(f"gather: max_bytes is {self.max_bytes}, below 1")
 
 
-def read_record_at(path: str, offset: int, inner_offset: int) -> Record:
-    """Reads one record of a WARC on any filesystem that Beam knows.
-
-    Raises:
-      stages.warc.window.Damaged: there is no whole record at this place.
-      OSError: the file cannot be read.
-    """
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        return read_one(file, offset, inner_offset)
-
-
 @dataclass
 class GatherImages(beam.PTransform):
     """Attributes:
-    read: reads a record of the crawl, given path, offset and inner offset.
+    read: reads a record of the crawl, given path, offset, inner offset and the most bytes.
     """
 
     config: GatherConfig = field(default_factory=GatherConfig)
     read: ReadRecord = read_record_at
 
-    def expand(self, tasks: PCollection[ImageTask]) -> Doors:
-        crawl = tasks | "From crawl" >> _FromCrawl(self.config, self.read)
-        if not self.config.http.enabled:
-            return Doors(crawl.kept, crawl.rejected, crawl.failed)
-        web = crawl.from_web | "From web" >> _FromWeb(self.config)
-        return Doors(
-            *(
-                pair | f"All {door}" >> beam.Flatten()
-                for door, pair in zip(
-                    Doors._fields,
-                    zip((crawl.kept, crawl.rejected, crawl.failed), web, strict=True),
-                    strict=True,
-                )
+    def expand(self, tasks: PCollection[ImageTask]) -> Any:
+        """Returns `Doors`; Beam does not know the type and would warn of it."""
+        http = self.config.http
+        keyed = (
+            tasks | "By host" >> beam.Map(_by_host, http.shards)
+            if http.enabled
+            else tasks | "By file" >> beam.Map(_by_file)
+        )
+        # Crawl and web in one step: a runner may hold what two branches send into a Flatten.
+        out = (
+            keyed
+            | "Group" >> beam.GroupByKey()
+            | "Gather"
+            >> beam.ParDo(_Gather(self.config, self.read)).with_outputs(
+                REJECTED, _FAILED, main="kept"
             )
         )
+        counted = count_doors(out, out[_FAILED], STAGE)
+        return Doors(counted.kept, counted.rejected, counted.failed)
 
 
 class Found(NamedTuple):
@@ -161,7 +147,7 @@ def from_crawl(task: ImageTask, config: GatherConfig, read: ReadRecord) -> Gathe
 
 def _read(place: ImageLocation, config: GatherConfig, read: ReadRecord) -> Found:
     try:
-        record = read(place.path, place.offset, place.inner_offset)
+        record = read(place.path, place.offset, place.inner_offset, config.max_bytes)
         config.opt_out.check(record.headers)
         status = 200 if record.status is None else record.status  # a resource record has none
         if not 200 <= status < 300:
@@ -178,114 +164,89 @@ def _read(place: ImageLocation, config: GatherConfig, read: ReadRecord) -> Found
     return Found(data, record.headers, status, "warc")
 
 
-@dataclass
-class _FromCrawl(beam.PTransform):
-    config: GatherConfig
-    read: ReadRecord
-
-    def expand(self, tasks: PCollection[ImageTask]) -> Any:
-        by_file = (
-            tasks
-            | "By file" >> beam.Map(_by_file)
-            | "Group" >> beam.GroupByKey()
-            | "In order" >> beam.FlatMap(_in_order)
-        )
-        return through_doors(by_file, _ReadRecords(self.config, self.read), STAGE, _FROM_WEB)
-
-
 def _by_file(task: ImageTask) -> tuple[str, ImageTask]:
+    """By a stretch of the file in which the image is looked for first."""
     if not task.locations:
-        return hashlib.sha256(task.reference.url.encode(errors="replace")).hexdigest()[:2], task
+        return f"none {_hashed(task.reference.url) % 256}", task
     first = task.locations[0]
     return f"{first.path} {first.offset // _STRETCH}", task
 
 
-def _in_order(group: tuple[str, Iterable[ImageTask]]) -> Iterable[ImageTask]:
-    def place(task: ImageTask) -> tuple[int, int, str]:
-        first = task.locations[0] if task.locations else ImageLocation("", "", "", 0)
-        return first.offset, first.inner_offset, task.reference.url
-
-    yield from sorted(group[1], key=place)
+def _by_host(task: ImageTask, shards: int) -> tuple[str, ImageTask]:
+    return str(_hashed(host_of(task.reference.url)) % shards), task
 
 
-class _ReadRecords(beam.DoFn):
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode(errors="replace")).digest()[:8], "big")
+
+
+def _place(task: ImageTask) -> tuple[str, int, int, str]:
+    if not task.locations:
+        return "", 0, 0, task.reference.url
+    first = task.locations[0]
+    return first.path, first.offset, first.inner_offset, task.reference.url
+
+
+class _Gather(beam.DoFn):
+    """Gathers the images of one group. It has its own doors, because the images of a group are many
+    and must not be held until the group is done."""
+
     def __init__(self, config: GatherConfig, read: ReadRecord):
         self._config = config
         self._read = read
 
     def process(
-        self, task: ImageTask
-    ) -> Iterable[
-        GatheredImage
-        | TaggedOutput[Literal["rejected"], Rejection]
-        | TaggedOutput[Literal["from_web"], ImageTask]
-    ]:
-        try:
-            yield from_crawl(task, self._config, self._read)
-        except Refused as refusal:
-            if self._config.http.enabled and refusal.reason is not Reason.OPTED_OUT:
-                yield _tagged(_FROM_WEB, task)
-            else:
-                yield _tagged(REJECTED, _rejection(task, refusal))
-
-
-@dataclass
-class _FromWeb(beam.PTransform):
-    config: GatherConfig
-
-    def expand(self, tasks: PCollection[ImageTask]) -> Doors:
-        out = (
-            tasks
-            | "By host" >> beam.Map(_by_host, self.config.http.shards)
-            | "Group" >> beam.GroupByKey()
-            | "Fetch"
-            >> beam.ParDo(_Fetch(self.config)).with_outputs(REJECTED, "failed", main="kept")
-        )
-        counted = count_doors(out, out.failed, STAGE)
-        return Doors(counted.kept, counted.rejected, counted.failed)
-
-
-def _by_host(task: ImageTask, shards: int) -> tuple[str, ImageTask]:
-    host = host_of(task.reference.url).encode(errors="replace")
-    return str(int.from_bytes(hashlib.sha256(host).digest()[:8], "big") % shards), task
-
-
-class _Fetch(beam.DoFn):
-    """Fetches the URLs of the hosts of one shard. It has its own doors because the outputs of one
-    shard are many and must not be held."""
-
-    def __init__(self, config: GatherConfig):
-        self._config = config
-
-    def process(
-        self, shard: tuple[str, Iterable[ImageTask]]
+        self, group: tuple[str, Iterable[ImageTask]]
     ) -> Iterable[
         GatheredImage
         | TaggedOutput[Literal["rejected"], Rejection]
         | TaggedOutput[Literal["failed"], Failure]
     ]:
-        tasks = {task.reference.url: task for task in shard[1]}
-        http = self._config.http
-        product = http.product.lower()
+        for_web: dict[str, ImageTask] = {}
+        for task in sorted(group[1], key=_place):
+            outcome = _attempt(partial(from_crawl, task, self._config, self._read))
+            if self._config.http.enabled and _may_ask(outcome):
+                for_web[task.reference.url] = task
+            else:
+                yield _door(task, outcome)
+        for url, answer in self._fetch(tuple(for_web)):
+            task = for_web[url]
+            if isinstance(answer, Exception):
+                yield _door(task, answer)
+            else:
+                found = Found(answer.body, answer.headers, answer.status, "http")
+                decoded = partial(to_image, task, found, self._config.decode)
+                yield _door(task, _attempt(decoded))
+
+    def _fetch(self, urls: tuple[str, ...]) -> Iterable[tuple[str, Response | Exception]]:
+        if not urls:
+            return ()
+        product = self._config.http.product.lower()
 
         def check(headers: Headers) -> None:
             self._config.opt_out.check(headers, (product,))
 
-        outcomes = fetch_by_host(tuple(tasks), http, self._config.max_bytes, check)
-        for url, outcome in outcomes:
-            task = tasks[url]
-            try:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                yield to_image(task, _found(outcome), self._config.decode)
-            except Refused as refusal:
-                yield _tagged(REJECTED, _rejection(task, refusal))
-            except Exception as error:  # noqa: BLE001  this is the failed door
-                yield _tagged("failed", to_failure(task, error, STAGE))
+        return fetch_by_host(urls, self._config.http, self._config.max_bytes, check)
 
 
-def _found(response: Response) -> Found:
-    return Found(response.body, response.headers, response.status, "http")
+def _attempt(get: Callable[[], GatheredImage]) -> GatheredImage | Exception:
+    try:
+        return get()
+    except Exception as error:  # noqa: BLE001  `_door` sends it through one
+        return error
+
+
+def _may_ask(outcome: GatheredImage | Exception) -> bool:
+    """Whether the web may be asked for what the crawl does not have."""
+    return isinstance(outcome, Refused) and outcome.reason is not Reason.OPTED_OUT
+
+
+def _door(task: ImageTask, outcome: GatheredImage | Exception) -> Any:
+    if isinstance(outcome, GatheredImage):
+        return outcome
+    if isinstance(outcome, Refused):
+        return TaggedOutput(REJECTED, _rejection(task, outcome))
+    return TaggedOutput(_FAILED, to_failure(task, outcome, STAGE))
 
 
 def _rejection(task: ImageTask, refusal: Refused) -> Rejection:
@@ -300,7 +261,3 @@ def _rejection(task: ImageTask, refusal: Refused) -> Rejection:
         reason=str(refusal.reason),
         detail=refusal.detail,
     )
-
-
-def _tagged(tag: str, element: Any) -> TaggedOutput:
-    return TaggedOutput(tag, element)

@@ -10,7 +10,7 @@ no failed door: where a file cannot be written the bundle fails, and the runner 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -60,7 +60,8 @@ class StoreImages(beam.PTransform):
         if self.file_bytes < 1:
             raise ValueError(f"store_images: file_bytes is {self.file_bytes}, below 1")
 
-    def expand(self, images: PCollection[GatheredImage]) -> Stored:
+    def expand(self, images: PCollection[GatheredImage]) -> Any:
+        """Returns `Stored`; Beam does not know the type and would warn of it."""
         return Stored(images | "Write" >> beam.ParDo(_Write(self.directory, self.file_bytes)))
 
 
