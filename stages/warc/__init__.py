@@ -1,1 +1,1 @@
-"""WARC and ARC files: members, records, payloads. No Beam here."""
+"""WARC and ARC files: members, records, payloads."""

@@ -191,7 +191,7 @@ def _undo(coding: str, payload: Payload, limit: int) -> Payload:
 
 def _inflate(new_inflater: Callable[[], Inflater], body: bytes, limit: int) -> Payload:
     inflater, view, out, size = new_inflater(), memoryview(body), [], 0
-    while not inflater.eof:
+    while True:
         data = view[: inflater.input_bytes]
         chunk, used = inflater.inflate(data)
         view = view[used:]
@@ -199,14 +199,14 @@ def _inflate(new_inflater: Callable[[], Inflater], body: bytes, limit: int) -> P
         size += len(chunk)
         if size > limit:
             raise PayloadTooLarge(f"the payload has more than {limit} bytes once decoded")
-        if not chunk and not data:
+        if inflater.eof:
+            if not isinstance(inflater, GzipInflater) or bytes(view[:3]) != b"\x1f\x8b\x08":
+                break  # what follows is padding
+            inflater = new_inflater()  # RFC 1952 §2.2: a gzip file may have several members
+        elif not chunk and not data:
             break
     if not size and not inflater.eof:
         raise Damaged("the coded data end before any of the payload")
-    # A gzip file may have several members, and a server may pad it.
-    if inflater.eof and bytes(view[:3]) == b"\x1f\x8b\x08" and new_inflater is GzipInflater:
-        rest = _inflate(new_inflater, bytes(view), limit - size)
-        return Payload(b"".join([*out, rest.data]), rest.incomplete)
     return Payload(b"".join(out), incomplete=not inflater.eof)
 
 

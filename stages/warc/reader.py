@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 import zstandard
 
+from stages.inputs import open_input
 from stages.warc.payload import (
     Headers,
     Payload,
@@ -176,15 +177,23 @@ def read_records(
         yield from _read_members(file, codec, max_payload)
 
 
-def read_one(
-    stream: BinaryIO, offset: int, inner_offset: int = 0, max_payload: int = MAX_PAYLOAD
+def read_record_at(
+    path: str, offset: int, inner_offset: int = 0, max_payload: int = MAX_PAYLOAD
 ) -> Record:
-    """Reads the record that `read_records` found at this place.
+    """Reads one record of a file, from where a `Record` or an `ImageLocation` says it lies.
+
+    Args:
+      path: as for `stages.inputs.open_input`.
 
     Raises:
       Damaged: there is no whole record at this place.
-      OSError: the stream cannot be read.
+      OSError: the file cannot be read.
     """
+    with open_input(path) as stream:
+        return _read_one(stream, offset, inner_offset, max_payload)
+
+
+def _read_one(stream: BinaryIO, offset: int, inner_offset: int, max_payload: int) -> Record:
     file = FileWindow(stream)
     codec = _sniff(file, "") if file.peek(4)[1:4] == b"\x2a\x4d\x18" else None  # a dictionary
     file.rewind(offset)
@@ -246,7 +255,7 @@ def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator
                 yield from _read_member(window, file, max_payload)
                 continue
             except Damaged as error:
-                yield Damage(offset, window.position, str(error))
+                yield Damage(offset, window.record_at, str(error))
         else:
             yield Damage(offset, 0, f"no {codec.name} member starts here")
         file.rewind(offset + 1)
@@ -341,7 +350,7 @@ def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
     """The records of one window. `inner_offset` is the position in it, `offset` is left at 0."""
     while True:
         window.take_padding(0)
-        start = window.position
+        start = window.record_at = window.position
         try:
             header = _take_header(window)
         except _BadHeader as error:
@@ -361,23 +370,24 @@ def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
 
 
 def _starts_record(window: Window) -> bool:
-    head = window.peek(_LOOKAHEAD)
+    head = window.look(_LOOKAHEAD)
     return bool(_WARC.match(head) or _ARC.match(head))
 
 
 def _take_header(window: Window) -> _Header | None:
     """Takes the header, or nothing where there is none: at the end or when it raises."""
-    head = window.peek(_LOOKAHEAD)
+    head = window.look(_LOOKAHEAD)
     if not head:
         return None
     if not (version := _WARC.match(head)):
         return _take_arc_header(window, head)
     for size in (_LOOKAHEAD, 8 * _LOOKAHEAD, _MAX_HEADER):
-        head = window.peek(size)
+        head = window.look(size)
         end = _BLANK_LINE.search(head, version.end() - 1)
         if end or len(head) < size:
             break
     if not end:
+        window.peek(size)  # raises where a damage is why
         raise _BadHeader("a record header has no end")
     fields = parse_fields(head[version.end() : end.start()])
     kind = first(fields, "warc-type").lower()
@@ -520,6 +530,8 @@ def _to_record(header: _Header, block: _Block, start: int, max_payload: int) -> 
     message = parse_response(body) if header.type == "response" else None
     if message:
         body = message.body
+    # The segments after the first are continuation records, often in other files.
+    cut = block.short or bool(first(fields, "warc-segment-number"))
     return Record(
         header.type,
         header.url,
@@ -528,7 +540,7 @@ def _to_record(header: _Header, block: _Block, start: int, max_payload: int) -> 
         offset=0,
         inner_offset=start,
         length=block.end - start,
-        truncated=first(fields, "warc-truncated").lower() or (UNSPECIFIED if block.short else ""),
+        truncated=first(fields, "warc-truncated").lower() or (UNSPECIFIED if cut else ""),
         identified_type=first(fields, "warc-identified-payload-type"),
         status=message.status if message else None,
         headers=message.headers if message else (),

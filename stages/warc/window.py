@@ -29,9 +29,11 @@ class Window:
 
     Attributes:
       bounded: whether reaching the end proves that nothing is missing before it.
+      record_at: the position of the record that is being read.
     """
 
     bounded = False
+    record_at = 0
 
     def __init__(self) -> None:
         self._data = b""
@@ -53,6 +55,15 @@ class Window:
         """Returns the next `size` bytes without taking them, fewer at the end."""
         self._fill(size)
         return self._data[self._at : self._at + size]
+
+    def look(self, size: int) -> bytes:
+        """As `peek`, but stops before a damage, and raises only where it is at one."""
+        try:
+            return self.peek(size)
+        except Damaged:
+            if self._at == len(self._data):
+                raise
+            return self._data[self._at :]
 
     def take(self, size: int) -> bytes:
         data = self.peek(size)
@@ -266,6 +277,9 @@ class MemberWindow(Window):
         self._members_left = 0
         self._members = 0
         self._rewinds = 0
+        self._pulled = 0
+        self._error_at: int | None = None
+        self._damage: Damaged | None = None
 
     def extend(self) -> None:
         """Goes on into the next member, which `file` is at: one record may span several."""
@@ -273,13 +287,46 @@ class MemberWindow(Window):
         self._members_left += 1
 
     def pull(self) -> bytes:
+        if self._damage:
+            raise self._damage
+        try:
+            try:
+                out = self._inflate()
+            except Damaged:
+                if self._error_at is not None:
+                    raise
+                out = self._salvage()
+        except Damaged as error:
+            self._damage = error
+            raise
+        self._pulled += len(out)
+        return out
+
+    def restart(self, position: int) -> None:
+        self._rewinds += 1
+        if self._rewinds > MAX_REWINDS:
+            raise Damaged("too many wrong record lengths in one compressed member")
+        self._reopen()
+        self._damage = None
+        self._data_position = self._pulled = 0
+        self.skip(position)
+
+    def _reopen(self) -> None:
+        self.file.rewind(self.offset)
+        self._inflater = self.new_inflater()
+        self._members_left = self._members
+
+    def _inflate(self) -> bytes:
         while True:
             if self._inflater.eof:
                 if not self._members_left:
                     return b""
                 self._members_left -= 1
                 self._inflater = self.new_inflater()
-            data = self.file.next_bytes(self._inflater.input_bytes)
+            size = self._inflater.input_bytes
+            if self._error_at is not None:
+                size = min(size, max(1, self._error_at - self.file.position))
+            data = self.file.next_bytes(size)
             out, used = self._inflater.inflate(data)
             self.file.advance(used)
             if out:
@@ -287,12 +334,17 @@ class MemberWindow(Window):
             if not data and not self._inflater.eof:
                 raise Damaged("the file ends inside a compressed member")
 
-    def restart(self, position: int) -> None:
-        self._rewinds += 1
-        if self._rewinds > MAX_REWINDS:
-            raise Damaged("too many wrong record lengths in one compressed member")
-        self.file.rewind(self.offset)
-        self._inflater = self.new_inflater()
-        self._members_left = self._members
-        self._data_position = 0
-        self.skip(position)
+    def _salvage(self) -> bytes:
+        """What a failed call would have returned, had it stopped before the error.
+
+        An inflater that fails keeps what it had made; so go back, and then on byte by byte.
+        """
+        self._error_at = self.file.position
+        self._reopen()
+        passed = 0
+        while passed < self._pulled:
+            out = self._inflate()
+            passed += len(out)
+        if surplus := passed - self._pulled:
+            return out[-surplus:]
+        return self._inflate()

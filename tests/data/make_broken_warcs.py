@@ -81,7 +81,7 @@ class Files:
     def add(self, name, parts, damages=(), lost=(), unspecified=(), tail=b""):
         """Writes a file of one part a record.
 
-        damages: (index of a part or len(parts), bytes into it, inner offset) where one is reported
+        damages: (index of a part or len(parts), bytes into it, inner offset) of each one
         lost: numbers of the records that cannot be read
         unspecified: numbers of the records that are cut short
         """
@@ -107,25 +107,25 @@ def gzip_files(files):
     files.add("whole.warc.gz", parts)
     files.add("digests.warc.gz", [zipped(record(n, digest=True)) for n in range(COUNT)])
     corrupt = bad[: len(bad) // 2] + b"\xff" * 20 + bad[len(bad) // 2 + 20 :]
-    files.add("corrupt-deflate.warc.gz", at(BROKEN, corrupt), [(BROKEN, 0, None)], {BROKEN})
-    files.add("bad-crc.warc.gz", at(BROKEN, flip(bad, len(bad) - 7)), [(BROKEN, 0, None)], {BROKEN})
+    files.add("corrupt-deflate.warc.gz", at(BROKEN, corrupt), [(BROKEN, 0, 0)], {BROKEN})
+    files.add("bad-crc.warc.gz", at(BROKEN, flip(bad, len(bad) - 7)), [(BROKEN, 0, 0)], {BROKEN})
     cut = bad[: len(bad) // 2]
-    files.add("cut-member.warc.gz", at(BROKEN, cut), [(BROKEN, 0, None)], {BROKEN})
+    files.add("cut-member.warc.gz", at(BROKEN, cut), [(BROKEN, 0, 0)], {BROKEN})
     files.add("bad-magic.warc.gz", at(BROKEN, flip(bad, 0)), one, {BROKEN})
     files.add("bad-first-magic.warc.gz", at(0, flip(parts[0], 1)), [(0, 0, 0)], {0})
     two = [flip(p, len(p) - 7) if n in (5, 6) else p for n, p in enumerate(parts)]
-    files.add("two-damaged.warc.gz", two, [(5, 0, None), (6, 0, None)], {5, 6})
+    files.add("two-damaged.warc.gz", two, [(5, 0, 0), (6, 0, 0)], {5, 6})
     last = flip(parts[-1], len(parts[-1]) - 7)
-    files.add("last-damaged.warc.gz", at(COUNT - 1, last), [(COUNT - 1, 0, None)], {COUNT - 1})
+    files.add("last-damaged.warc.gz", at(COUNT - 1, last), [(COUNT - 1, 0, 0)], {COUNT - 1})
     garbage = b"this is no gzip member" * 10
     files.add("garbage-between.warc.gz", at(BROKEN, garbage + bad), [(BROKEN, 0, 0)])
     looks = b"\x1f\x8b\x08 not one either"
-    files.add("false-member.warc.gz", at(BROKEN, looks + bad), [(BROKEN, 0, None)])
+    files.add("false-member.warc.gz", at(BROKEN, looks + bad), [(BROKEN, 0, 0)])
     files.add("zeros-between.warc.gz", at(BROKEN, bytes(5000) + bad))
     files.add("zeros-at-end.warc.gz", parts, tail=bytes(5000))
     files.add("garbage-at-end.warc.gz", parts, [(COUNT, 0, 0)], tail=garbage)
     tail = COUNT - 1
-    files.add("truncated.warc.gz", [*parts[:-1], parts[-1][:-40]], [(tail, 0, None)], {tail})
+    files.add("truncated.warc.gz", [*parts[:-1], parts[-1][:-40]], [(tail, 0, 0)], {tail})
     size = len(http(BROKEN))
     for name, length, short in (("small", size - 200, ()), ("big", size + 99, (BROKEN,))):
         part = zipped(record(BROKEN, length=length))
@@ -143,9 +143,22 @@ def gzip_files(files):
 
     member = zipped(b"".join(plain))
     files.add("one-member.warc.gz", [member])
-    inner = sum(map(len, plain[:BROKEN]))
+
+    def inner_of(number):
+        return sum(map(len, plain[:number]))
+
     bad_plain = b"".join([*plain[:BROKEN], b"WARX" + plain[BROKEN][4:], *plain[BROKEN + 1 :]])
-    files.add("one-member-bad-header.warc.gz", [zipped(bad_plain)], [(0, 0, inner)], {BROKEN})
+    files.add(
+        "one-member-bad-header.warc.gz", [zipped(bad_plain)], [(0, 0, inner_of(BROKEN))], {BROKEN}
+    )
+    flipped = flip(member, len(member) - 7)
+    files.add("one-member-bad-crc.warc.gz", [flipped], [(0, 0, inner_of(COUNT - 1))], {COUNT - 1})
+    middle = len(member) // 2
+    corrupt = member[:middle] + b"\xff" * 20 + member[middle + 20 :]
+    files.add("one-member-corrupt.warc.gz", [corrupt], [(0, 0, inner_of(9))], range(9, COUNT))
+    files.add(
+        "one-member-truncated.warc.gz", [member[:-99]], [(0, 0, inner_of(COUNT - 1))], {COUNT - 1}
+    )
     lying = b"".join(record(n, length=10**10 if n < 3 else None) for n in range(COUNT))
     files.add("one-member-lengths.warc.gz", [zipped(lying)], unspecified=[0, 1, 2])
     (OUT / "not-a-warc.warc.gz").write_bytes(b"<html>404 not found</html>")
@@ -191,7 +204,7 @@ def other_files(files):
         files.add(f"whole.warc.{suffix}", parts)
         bad = flip(parts[BROKEN], len(parts[BROKEN]) // 2)
         parts = [*parts[:BROKEN], bad, *parts[BROKEN + 1 :]]
-        files.add(f"corrupt.warc.{suffix}", parts, [(BROKEN, 0, None)], {BROKEN})
+        files.add(f"corrupt.warc.{suffix}", parts, [(BROKEN, 0, 0)], {BROKEN})
     dictionary = zstandard.train_dictionary(2048, [record(n) for n in range(1000)])
     compressor = zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True)
     raw = dictionary.as_bytes()
