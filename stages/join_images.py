@@ -27,6 +27,7 @@ class Reason(StrEnum):
     SAME_IMAGE = "same_image"
     NEAR_DUPLICATE = "near_duplicate_in_document"
     NO_IMAGE = "no_image"
+    SHOWS_REJECTED_IMAGE = "shows_rejected_image"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class JoinConfig:
         64 bits are one; the first stays. -1 compares no hashes. Source: mmc4 removes at 5
         (arXiv 2304.06939 §3.1), mmc4-core at 10 (footnote 14).
       require_image: reject a document that is left without an image.
+      reject_document: rules; a document with an image that one of them rejected is rejected whole.
+        Source: OBELICS drops the document of an unsafe image (build_obelics/07_03).
     """
 
     max_hamming: int = 5
     require_image: bool = True
+    reject_document: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not -1 <= self.max_hamming <= 64:
@@ -116,6 +120,12 @@ class _Join(beam.DoFn):
         document, pruned = join(candidate.document, verdicts, self._config)
         for rejection in pruned:
             yield TaggedOutput(PRUNED, rejection)
+        unwanted = [r for r in pruned if r.rule in self._config.reject_document]
+        if unwanted:
+            detail = f"{unwanted[0].rule}: {unwanted[0].url}"
+            objection = Objection(STAGE, Reason.SHOWS_REJECTED_IMAGE, len(unwanted), detail)
+            yield rejected(document, STAGE, objection)
+            return
         if self._config.require_image and not document.images:
             yield rejected(document, STAGE, Objection(STAGE, Reason.NO_IMAGE, 0.0, ""))
             return

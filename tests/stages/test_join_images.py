@@ -77,3 +77,12 @@ def test_each_document_leaves_by_one_door(beam_pipeline):
     found = p.result.metrics().query()["counters"]
     counters = {c.key.metric.name: c.committed for c in found if c.key.metric.namespace == STAGE}
     assert counters == {"kept": 1, "rejected.join_images.no_image": 1, "failed": 1}
+
+
+def test_a_rule_may_cost_the_whole_document(beam_pipeline):
+    candidate = Candidate(DOCUMENT, tuple(VERDICTS.values()))
+    with beam_pipeline as p:
+        out = p | beam.Create([candidate]) | JoinImages(JoinConfig(reject_document=("image_size",)))
+        assert_that(out.kept, equal_to([]), label="kept")
+        why = out.rejected | beam.Map(lambda r: (r.element_id, r.reason, r.score, r.detail))
+        assert_that(why, equal_to([("d", "shows_rejected_image", 1, "image_size: b")]))
