@@ -344,7 +344,7 @@ class _Builder:
         site = SITES[layout]
         url = site.page_url("empty-page", "2022-02-02")
         self.crawl.pages.append(
-            Page(url, self._now(), site.host, layout, "empty_body", b"", rejected("no_image"))
+            Page(url, self._now(), site.host, layout, "empty_body", b"", rejected("empty_body"))
         )
 
     def opt_outs(self) -> None:
@@ -569,7 +569,7 @@ class _Builder:
         add(
             "moved",
             "redirect",
-            b"",
+            b"<html><body>Moved <a href='/'>here</a>.</body></html>",
             rejected("status"),
             status="301 Moved Permanently",
             headers=(("Content-Type", "text/html"), ("Location", target)),
@@ -596,7 +596,7 @@ class _Builder:
                 crawl_time=later,
                 kind="revisit",
                 record_type="revisit",
-                expected=Expected("ignored", "revisit"),
+                expected=rejected("revisit", "a revisit is rejected by the reader, not ignored"),
                 cluster="",
             )
         )

@@ -11,7 +11,7 @@ from schemas.document import Role
 from scripts.sample_crawl import pictures
 from scripts.sample_crawl.layouts import Site
 from scripts.sample_crawl.model import KEPT, Article, Block, Crawl, Expected, Resource, Shot
-from scripts.sample_crawl.prose import TOPICS, Writer
+from scripts.sample_crawl.prose import TOPICS, Writer, repetitive
 from scripts.scenes import Scene, caption
 
 MIN_HASH_DISTANCE = 12
@@ -135,7 +135,12 @@ class Composer:
         paragraphs: list[list[str]] = []
         words = 0
         while words < target or len(paragraphs) < at_least:
-            sentences = [writer.sentence() for _ in range(rng.randint(2, 4))]
+            sentences: list[str] = []
+            length = rng.randint(2, 4)
+            while len(sentences) < length:
+                new = writer.sentence()
+                if not repetitive(" ".join((*sentences, new))):
+                    sentences.append(new)
             words += sum(len(sentence.split()) for sentence in sentences)
             paragraphs.append(sentences)
         return paragraphs
@@ -180,6 +185,7 @@ class Composer:
                 smaller = (site.image_written(small), site.image_url(small))
                 half = upright.resize(_half(size), Image.Resampling.LANCZOS)
                 self._add(smaller[1], slot, pictures.encode(half, form), crawl_time)
+            text, describes = _caption(scene, writer, rng)
             shots.append(
                 Shot(
                     url,
@@ -193,7 +199,8 @@ class Composer:
                     height=encoded.height,
                     sentence=sentence,
                     expected=slot.expected,
-                    **_caption(scene, writer, rng),
+                    caption=text,
+                    caption_describes=describes,
                 )
             )
         return shots
@@ -243,13 +250,14 @@ def _alt(scene: Scene, rng: random.Random, number: int) -> str:
     return ""
 
 
-def _caption(scene: Scene, writer: Writer, rng: random.Random) -> dict[str, str | bool]:
+def _caption(scene: Scene, writer: Writer, rng: random.Random) -> tuple[str, bool]:
+    """A caption, often empty, and whether it says what the picture shows."""
     draw = rng.random()
     if draw < 0.15:
-        return {"caption": _describe(scene, rng), "caption_describes": True}
+        return _describe(scene, rng), True
     if draw < 0.6:
-        return {"caption": writer.fill(rng.choice(_CAPTIONS))}
-    return {}
+        return writer.fill(rng.choice(_CAPTIONS)), False
+    return "", False
 
 
 def _places(homes: list[int], paragraphs: int, order: str, rng: random.Random) -> list[int]:

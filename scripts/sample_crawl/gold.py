@@ -11,7 +11,7 @@ from typing import Any
 from schemas.document import Role
 from scripts.sample_crawl.build import KEEP_POLICY
 from scripts.sample_crawl.layouts import SITES
-from scripts.sample_crawl.model import Article, Crawl, Expected, Page, Shot
+from scripts.sample_crawl.model import Article, Crawl, Expected, Page, Resource, Shot
 from scripts.sample_crawl.warcs import FILES, GROUPED, PLAIN, Written
 
 VERSION = 1
@@ -61,7 +61,8 @@ BECAUSE: dict[str, dict[str, Any]] = {
         "reason": "too_many",
     },
     "damaged_record": {"stages": ["read_pages"], "rule": None, "reason": None},
-    "revisit": {"stages": [], "rule": None, "reason": None},
+    "revisit": {"stages": ["read_pages"], "rule": None, "reason": "revisit"},
+    "empty_body": {"stages": ["read_pages"], "rule": None, "reason": "empty_body"},
     # Images.
     "frequency": {
         "stages": ["filter_references", "filter_images"],
@@ -84,15 +85,7 @@ BECAUSE: dict[str, dict[str, Any]] = {
 def make_gold(crawl: Crawl, written: Written) -> dict[str, Any]:
     pages = [_page(page, written) for page in crawl.pages]
     resources = [
-        {
-            "url": resource.url,
-            "crawl_time": resource.crawl_time,
-            "warc_file": written.places[resource.url, resource.crawl_time, "response"].file,
-            "kind": resource.kind,
-            "mime": resource.mime,
-            "sha256": hashlib.sha256(resource.body).hexdigest(),
-            "n_bytes": len(resource.body),
-        }
+        _resource(resource, written)
         for resource in sorted(crawl.resources.values(), key=lambda r: r.url)
     ]
     return {
@@ -107,6 +100,21 @@ def make_gold(crawl: Crawl, written: Written) -> dict[str, Any]:
         "totals": _totals(pages, resources),
         "pages": pages,
         "resources": resources,
+    }
+
+
+def _resource(resource: Resource, written: Written) -> dict[str, Any]:
+    place = written.places[resource.url, resource.crawl_time, "response"]
+    return {
+        "url": resource.url,
+        "crawl_time": resource.crawl_time,
+        "warc_file": place.file,
+        "warc_offset": place.offset,
+        "warc_length": place.length,
+        "kind": resource.kind,
+        "mime": resource.mime,
+        "sha256": hashlib.sha256(resource.body).hexdigest(),
+        "n_bytes": len(resource.body),
     }
 
 

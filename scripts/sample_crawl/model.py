@@ -10,7 +10,7 @@ class Expected:
     """How an element must leave the pipeline.
 
     Attributes:
-      outcome: ``kept``, ``rejected``, ``failed`` or ``ignored`` (not an element at all).
+      outcome: ``kept``, ``rejected`` or ``failed``.
       because: key of `gold.BECAUSE`, empty where kept.
       depends_on: a choice of the config or of the implementation that this rests on, in words.
     """

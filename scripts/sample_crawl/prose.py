@@ -5,8 +5,10 @@ articles share phrases but hardly any run of five words. No template names a col
 `scripts.scenes` can draw: only the sentence that describes a picture does.
 """
 
+import math
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,9 +38,8 @@ PLACES = _words(
     "Silverdale Stonebeck Tarrant Thornby Tilling Upwell Vernham Wadebrook Westering Wickmoor "
     "Winterbourne Yarrowby"
 )
-MONTHS = _words(
-    "January February March April May June July August September October November December"
-)
+# May is left out: at the end of a sentence some splitters take it for the start of a longer one.
+MONTHS = _words("January February March April June July August September October November December")
 _BANKS: dict[str, tuple[str, ...]] = {
     "month": MONTHS,
     "adj": _words(
@@ -611,6 +612,18 @@ TITLES = (
     "The last {role} of {place}",
     "{topic} without hurry: {span} in {place}",
 )
+
+
+def repetitive(text: str, limit: float = 0.08) -> bool:
+    """Whether a text would come near the cutoff of OBELICS on repeated characters (0.1).
+
+    Source: OBELICS, character repetition ratio of 10-grams (arXiv 2306.16527, appendix A.2).
+    """
+    grams = Counter(text[i : i + 10] for i in range(len(text) - 9))
+    repeated = sum(count > 1 for count in grams.values())
+    top = min(math.isqrt(len(grams)), repeated)
+    most = sum(count for _, count in grams.most_common(top))
+    return most > limit * max(1, grams.total())
 
 
 class Writer:

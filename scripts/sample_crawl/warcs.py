@@ -57,11 +57,13 @@ def write(crawl: Crawl, out: Path) -> Written:
       RuntimeError: the damage did not make the damaged record unreadable.
     """
     piles: dict[int, list[Page | Resource]] = defaultdict(list)
-    for element in (*crawl.pages, *crawl.resources.values()):
+    elements: list[Page | Resource] = [*crawl.pages, *crawl.resources.values()]
+    for element in elements:
         piles[element.warc].append(element)
     places: dict[tuple[str, str, str], Place] = {}
     for number, name in enumerate(FILES):
-        pile = sorted(piles[number], key=lambda e: (e.crawl_time, e.url))
+        # By hash, so that pages, images and the damaged record are mixed.
+        pile = sorted(piles[number], key=lambda e: _record_id(*_key(e)))
         places |= _write_file(pile, out / name, number)
     return Written(places)
 
