@@ -50,7 +50,7 @@ class FilterImages(beam.PTransform):
         when they are decoded and once when the whole corpus has been counted.
 
     Raises:
-      ValueError: a rule looks at something else.
+      ValueError: a rule looks at something else, or the elements are not known to be images.
     """
 
     rules: Sequence[Rule]
@@ -60,8 +60,9 @@ class FilterImages(beam.PTransform):
         _check(self.rules, On.IMAGE, self.stage)
 
     def expand(self, images: PCollection) -> Any:
-        gathered = images.element_type is GatheredImage
-        fn = _JudgeGathered if gathered else _JudgeRecords
+        fn = _JUDGES.get(images.element_type)
+        if fn is None:
+            raise ValueError(f"{self.stage}: {images.element_type} are no images")
         return through_doors(images, fn(tuple(self.rules), self.stage), self.stage)
 
 
@@ -103,6 +104,9 @@ class _JudgeGathered(_Judge):
     ) -> Iterable[GatheredImage | TaggedOutput[Literal["rejected"], Rejection]]:
         rejection = self._objection(image.record)
         yield TaggedOutput(REJECTED, rejection) if rejection else image
+
+
+_JUDGES: dict[Any, type[_Judge]] = {ImageRecord: _JudgeRecords, GatheredImage: _JudgeGathered}
 
 
 def _row(element: ImageReference | ImageRecord, stage: str, objection: Objection) -> Rejection:

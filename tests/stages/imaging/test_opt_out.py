@@ -7,11 +7,11 @@ from stages.imaging.refusal import Reason, Refused
 
 
 def says_no(headers, agents=(), **policy):
+    """The header that refuses, or empty."""
     try:
         OptOutPolicy(**policy).check(tuple(headers), agents)
     except Refused as refusal:
-        assert refusal.reason is Reason.OPTED_OUT
-        return refusal.detail
+        return f"{refusal.detail}" if refusal.reason is Reason.OPTED_OUT else f"{refusal!r}"
     return ""
 
 
