@@ -26,8 +26,9 @@ from stages.extraction.walk import RawImage, TooComplex, Walk, walk
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 # Invisible and in the way of comparing words: byte order mark and soft hyphen.
 _INVISIBLE = re.compile("[\ufeff\u00ad]")
+_SPACE = re.compile(r"\s+")
 _BLANKS = re.compile(r"[^\S\n]+")
-_AROUND_BREAK = re.compile(r" *\n[\s]*")
+_AROUND_BREAK = re.compile(r"\s*\n\s*")
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 # trafilatura wants lxml.html's elements; its own lookup asks Python for the class of every element.
 _LOOKUP = etree.ElementDefaultClassLookup(
@@ -278,6 +279,7 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
     nodes: list[Node] = []
     parts: list[str] = []
     open_block = -1
+    is_code = False
 
     def flush() -> None:
         nonlocal open_block
@@ -297,6 +299,9 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
         elif kind == "break":
             if parts:
                 parts.append("\n")
+        elif kind == "blank":
+            if parts:
+                parts.append(found.blanks[index] if is_code else " ")
         elif index in kept:
             block = found.runs[index].block
             row = found.blocks[block].row
@@ -309,7 +314,10 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
             if block != open_block:
                 flush()
                 open_block = block
-            parts.append(found.runs[index].text)
+                is_code = found.blocks[block].role is Role.CODE
+            # A line end in the source is a blank; only br ends a line.
+            text = found.runs[index].text
+            parts.append(text if is_code else _SPACE.sub(" ", text))
     flush()
     return nodes
 
@@ -317,15 +325,23 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
 def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
     """The text of rows that are data: two or more cells with text, and one block in each."""
     rows: dict[int, dict[int, dict[int, list[str]]]] = {}
+    if not any(block.row for block in found.blocks):
+        return {}
     headings = set()
-    for index in sorted(kept):
-        run = found.runs[index]
-        block = found.blocks[run.block]
-        if block.row:
-            cells = rows.setdefault(block.row, {})
-            cells.setdefault(block.cell, {}).setdefault(run.block, []).append(run.text)
-            if block.role is not Role.TABLE_ROW:
-                headings.add(block.row)
+    parts: list[str] = []
+    for kind, index in found.events:
+        if kind == "run":
+            parts = []
+            run = found.runs[index]
+            block = found.blocks[run.block]
+            if block.row and index in kept:
+                cells = rows.setdefault(block.row, {})
+                parts = cells.setdefault(block.cell, {}).setdefault(run.block, [])
+                parts.append(run.text)
+                if block.role is not Role.TABLE_ROW:
+                    headings.add(block.row)
+        elif parts and kind != "image":
+            parts.append(" ")
     return {
         row: " | ".join(
             squeeze(_tidy("".join(parts))) for blocks in cells.values() for parts in blocks.values()

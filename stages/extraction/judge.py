@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stages.extraction.sources import Sources

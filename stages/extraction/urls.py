@@ -15,6 +15,11 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?=/|$)", re.ASCII)
 _MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
 
 
+# No real list is longer; the rest of one that is is not read.
+_MAX_SRCSET = 100_000
+_MAX_CANDIDATES = 100
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One URL of a srcset with its descriptor: pixel width or density, 0 where not given."""
@@ -55,9 +60,9 @@ def parse_srcset(value: str) -> list[Candidate]:
 
     Source: HTML Standard, 4.8.4.3.10 "Parsing a srcset attribute".
     """
-    found = []
-    position, end = 0, len(value)
-    while position < end:
+    found: list[Candidate] = []
+    position, end = 0, min(len(value), _MAX_SRCSET)
+    while position < end and len(found) < _MAX_CANDIDATES:
         while position < end and (value[position].isspace() or value[position] == ","):
             position += 1
         start = position

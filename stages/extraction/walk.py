@@ -111,7 +111,8 @@ class Walk:
     """What was found, in document order.
 
     Attributes:
-      events: (False, run index) or (True, image index); (None, 0) is a line break.
+      events: ("run", index), ("image", index), ("blank", index) for the blanks between two inline
+        elements, ("break", 0) for a line break.
       frames, parents, starts, ends, image_starts, image_ends: elements with an extent, pre-order;
         parent of the root is -1; extents are half-open ranges of runs and images.
     """
@@ -119,6 +120,7 @@ class Walk:
     runs: list[Run] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     images: list[RawImage] = field(default_factory=list)
+    blanks: list[str] = field(default_factory=list)
     events: list[tuple[str, int]] = field(default_factory=list)
     frames: list[Any] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
@@ -136,6 +138,7 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     """
     out = Walk()
     runs, blocks, images, events = out.runs, out.blocks, out.images, out.events
+    blanks = out.blanks
     frames, parents, starts, ends = out.frames, out.parents, out.starts, out.ends
     roles = [Role.PARAGRAPH]
     rows: list[list[int]] = []
@@ -149,8 +152,12 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
         nonlocal block, after_break
         clean = text if text.isascii() else unmark(text)
         if not clean or clean.isspace():
-            # Indentation between blocks would only be copied along.
-            return None if block < 0 else clean
+            if block < 0:
+                return None  # indentation between blocks would only be copied along
+            if clean:
+                blanks.append(clean)
+                events.append(("blank", len(blanks) - 1))
+            return clean
         if block < 0:
             row, cell = rows[-1] if rows else (0, 0)
             blocks.append(Block(roles[-1], row, cell))
