@@ -8,7 +8,7 @@ which cost next to nothing, then the nodes are pruned, then come the rules on th
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -16,7 +16,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 
 from filters.base import Objection, On, Passage, Rule, judge
 from schemas.document import Document, Node, Role, Text
-from schemas.outcome import Kind, Rejection
+from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import rejected, through_doors
 from stages.language import identify_language
 
@@ -50,15 +50,24 @@ class TextRules:
                 raise ValueError(f"{STAGE}: {rule.name} looks at a {rule.on}, not at a document")
 
 
+class Filtered(NamedTuple):
+    """What leaves the stage."""
+
+    kept: PCollection[Document]
+    rejected: PCollection[Rejection]
+    failed: PCollection[Failure]
+    pruned: PCollection[Rejection]
+
+
 @dataclass
 class FilterText(beam.PTransform):
     """See the module. A document left without text is rejected as ``filter_text``, ``no_text``."""
 
     rules: TextRules
 
-    def expand(self, documents: PCollection[Document]) -> tuple:
-        """Returns kept, rejected, failed and pruned (`stages.doors.through_doors`)."""
-        return through_doors(documents, _Judge(self.rules), STAGE, PRUNED)
+    def expand(self, documents: PCollection[Document]) -> Filtered:
+        out = through_doors(documents, _Judge(self.rules), STAGE, PRUNED)
+        return Filtered(out.kept, out.rejected, out.failed, out.pruned)
 
 
 class _Judge(beam.DoFn):

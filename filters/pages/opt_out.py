@@ -8,12 +8,13 @@ Source: noai and noimageai after DeviantArt and Spawning (datadiligence); noml a
 tdm-reservation after the W3C community group's TDMRep; syntax in `filters.pages.robots_tag`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from filters.base import On, Score, register
-from filters.pages.markup import find_meta
+from filters.pages.markup import Meta, find_meta
 from filters.pages.robots_tag import header_directives, meta_directives
 from schemas.page import Page
 
@@ -55,7 +56,10 @@ class OptOut:
             raise ValueError("opt_out: user agents are given in lower case")
 
     def score(self, page: Page) -> Score:
-        found = [*self._in_headers(page), *self._in_meta(page)]
+        found = self._in_headers(page)
+        names = ("robots", TDM, *self.user_agents)
+        if self._in_meta(find_meta(page.body, names, anywhere=True)):  # hardly ever
+            found += self._in_meta(find_meta(page.body, names))
         unique = list(dict.fromkeys(found))
         return Score(len(unique), "; ".join(f"{reason} in {place}" for reason, place in unique))
 
@@ -71,12 +75,12 @@ class OptOut:
                 found.append((Reason.TDM_RESERVATION, "header"))
         return found
 
-    def _in_meta(self, page: Page) -> list[tuple[Reason, str]]:
+    def _in_meta(self, metas: Iterable[Meta]) -> list[tuple[Reason, str]]:
         found = []
-        for meta in find_meta(page.body):
-            if meta.name == "robots" or meta.name in self.user_agents:
+        for meta in metas:
+            if meta.name != TDM:
                 found += self._counted(meta_directives(meta.content), "meta")
-            elif meta.name == TDM and self.tdm_reservation and meta.content == "1":
+            elif self.tdm_reservation and meta.content == "1":
                 found.append((Reason.TDM_RESERVATION, "meta"))
         return found
 

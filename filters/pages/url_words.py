@@ -2,7 +2,8 @@
 
 Source: RefinedWeb (arXiv 2306.01116, appendix G.1) and OBELICS
 (build_obelics/04_merge_web_docs_with_images.py:15), which look for substrings and so reject essex
-and sussex for "sex"; here a word is a whole word of host or path.
+and sussex for "sex"; here a word is a whole word of host or path. "sex" itself is left out: as a
+whole word it names health, law and news pages, too.
 """
 
 import re
@@ -35,7 +36,7 @@ class UrlWords:
 
     name: ClassVar[str] = "url_words"
 
-    words: tuple[str, ...] = ("porn", "xxx", "sex")
+    words: tuple[str, ...] = ("porn", "porno", "xxx", "hentai")
     file: str = ""
     max_found: int = 0
 

@@ -1,4 +1,5 @@
 import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from filters.base import Score
 from filters.pages.markup import find_meta
@@ -112,6 +113,17 @@ def test_bad_config():
         OptOut(user_agents=("CCBot",))
 
 
-@pytest.mark.parametrize("piece", [b"<meta name='", b"<!--", b"<script>", b"<meta ", b'a="', b"<"])
+@pytest.mark.parametrize(
+    "piece", [b"<meta name='", b"<!--", b"<script>", b"<meta ", b'a="', b"<", b"<meta robots "]
+)
 def test_hostile_heads_end(piece):
-    assert list(find_meta(piece * 100_000)) == []
+    for anywhere in (False, True):
+        assert find_meta(piece * 100_000, ("robots",), anywhere) == []
+
+
+def test_every_live_tag_is_among_those_anywhere(shared_data):
+    for file in sorted((shared_data / "pages").glob("*.warc.gz")):
+        for record in ArchiveIterator(file.open("rb"), record_types=WarcRecordType.response):
+            body = record.reader.read()
+            live = find_meta(body, ("robots", "description"))
+            assert set(live) <= set(find_meta(body, ("robots", "description"), anywhere=True))

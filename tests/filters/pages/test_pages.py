@@ -98,9 +98,10 @@ def test_has_image_bound():
     ],
 )
 def test_url_words(url, found):
-    score = UrlWords().score(page(url))
+    rule = UrlWords(("porn", "xxx", "sex"))
+    score = rule.score(page(url))
     assert score == Score(len(found.split(", ")) if found else 0, found)
-    assert reason(UrlWords(), page(url)) == ("found" if found else None)
+    assert rule.judge(score) == ("found" if found else None)
 
 
 def test_url_words_from_a_file(tmp_path):
