@@ -84,7 +84,10 @@ def _text(data: bytes) -> str:
 
 def first(fields: Headers, name: str) -> str:
     """The value of the first field called `name` (lower case), or ""."""
-    return next((value for key, value in fields if key == name), "")
+    for key, value in fields:
+        if key == name:
+            return value
+    return ""
 
 
 def decode_payload(headers: Headers, body: bytes, limit: int) -> Payload:

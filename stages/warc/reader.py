@@ -13,7 +13,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import BinaryIO, NamedTuple
 
@@ -172,7 +172,7 @@ def read_records(
     file = FileWindow(stream)
     codec = _sniff(file, name)
     if codec is None:
-        yield from _read_plain(file, max_payload)
+        yield from _records(file, max_payload)
     else:
         yield from _read_members(file, codec, max_payload)
 
@@ -209,7 +209,7 @@ def _read_one(stream: BinaryIO, offset: int, inner_offset: int, max_payload: int
         raise Damaged("the file ends before the record")
     if isinstance(found, Damage):
         raise Damaged(found.error)
-    return replace(found, offset=offset, inner_offset=inner_offset)
+    return found
 
 
 def _sniff(file: FileWindow, name: str) -> _Codec | None:
@@ -234,11 +234,6 @@ def _sniff(file: FileWindow, name: str) -> _Codec | None:
     return next((c for suffix, c in _BY_SUFFIX.items() if name.lower().endswith(suffix)), None)
 
 
-def _read_plain(file: FileWindow, max_payload: int) -> Iterator[Record | Damage]:
-    for found in _records(file, max_payload):
-        yield replace(found, offset=found.inner_offset, inner_offset=0)
-
-
 def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator[Record | Damage]:
     while True:
         file.take_padding(0)
@@ -252,7 +247,7 @@ def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator
         if head.startswith(codec.magic):
             window = MemberWindow(file, offset, codec.new_inflater)
             try:
-                yield from _read_member(window, file, max_payload)
+                yield from _records(window, max_payload)
                 continue
             except Damaged as error:
                 yield Damage(offset, window.record_at, str(error))
@@ -261,20 +256,6 @@ def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator
         file.rewind(offset + 1)
         if not _find_member(file, codec):
             return
-
-
-def _read_member(
-    window: MemberWindow, file: FileWindow, max_payload: int
-) -> Iterator[Record | Damage]:
-    alone = True
-    for found in _records(window, max_payload):
-        length = 0
-        if isinstance(found, Record):
-            alone = alone and not window.peek(1)
-            length = file.position - window.offset if alone else 0
-            found = replace(found, length=length)
-        alone = False
-        yield replace(found, offset=window.offset)
 
 
 def _is_skippable(head: bytes) -> bool:
@@ -347,14 +328,14 @@ class _Block(NamedTuple):
 
 
 def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
-    """The records of one window. `inner_offset` is the position in it, `offset` is left at 0."""
+    """The records of one window."""
     while True:
         window.take_padding(0)
         start = window.record_at = window.position
         try:
             header = _take_header(window)
         except _BadHeader as error:
-            yield Damage(0, start, str(error))
+            yield Damage(*window.place(start), str(error))
             window.skip(1)
             if not _take_until(window, _NEXT_ANY, 0).found:
                 return
@@ -364,9 +345,9 @@ def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
         try:
             block = _take_block(window, header, max_payload + _HTTP_HEADERS)
         except _BadBlock as error:
-            yield Damage(0, start, str(error))
+            yield Damage(*window.place(start), str(error))
             continue
-        yield _to_record(header, block, start, max_payload)
+        yield _to_record(header, block, window, max_payload)
 
 
 def _starts_record(window: Window) -> bool:
@@ -525,21 +506,22 @@ def _take_until(window: Window, boundary: re.Pattern[bytes], keep: int) -> _Run:
             return _Run(b"".join(kept), size, bool(match))
 
 
-def _to_record(header: _Header, block: _Block, start: int, max_payload: int) -> Record:
+def _to_record(header: _Header, block: _Block, window: Window, max_payload: int) -> Record:
     fields, body = header.fields, block.data
     message = parse_response(body) if header.type == "response" else None
     if message:
         body = message.body
     # The segments after the first are continuation records, often in other files.
     cut = block.short or bool(first(fields, "warc-segment-number"))
+    offset, inner_offset = window.place(window.record_at)
     return Record(
         header.type,
         header.url,
         header.date,
         header.content_type,
-        offset=0,
-        inner_offset=start,
-        length=block.end - start,
+        offset,
+        inner_offset,
+        window.stored(window.record_at, block.end),
         truncated=first(fields, "warc-truncated").lower() or (UNSPECIFIED if cut else ""),
         identified_type=first(fields, "warc-identified-payload-type"),
         status=message.status if message else None,

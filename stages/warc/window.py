@@ -4,6 +4,7 @@ A window hands out bytes in order, can look ahead, and can go back; it never hol
 what was asked for. Positions count from the start of the window.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
@@ -13,7 +14,7 @@ from lz4 import frame as lz4_frame
 
 READ_BYTES = 128 * 1024
 INFLATE_BYTES = 256 * 1024
-PADDING = b"\r\n\t \0"
+_PADDING = re.compile(rb"[\r\n\t \0]*")
 _ISAL_ERROR: Any = igzip_lib.IsalError  # its stub says an instance
 
 # A member whose records all lie about their length would be inflated once for each of them.
@@ -49,6 +50,14 @@ class Window:
 
     def restart(self, position: int) -> None:
         """Makes the next `pull` return the bytes from `position` on."""
+        raise NotImplementedError
+
+    def place(self, position: int) -> tuple[int, int]:
+        """Where a position is: offset in the file, and in what is inflated from there."""
+        raise NotImplementedError
+
+    def stored(self, start: int, end: int) -> int:
+        """The stored bytes of a record that was just taken, 0 where it has none of its own."""
         raise NotImplementedError
 
     def peek(self, size: int) -> bytes:
@@ -102,13 +111,12 @@ class Window:
         """
         kept, number = b"", 0
         while self._fill(1):
-            rest = self._data[self._at : self._at + READ_BYTES]
-            run = len(rest) - len(rest.lstrip(PADDING))
+            end = _PADDING.match(self._data, self._at).end()  # type: ignore[union-attr]
             if number < limit:
-                kept += rest[:run]
-            number += run
-            self._at += run
-            if run < len(rest):
+                kept += self._data[self._at : end]
+            number += end - self._at
+            self._at = end
+            if end < len(self._data):
                 break
         return kept, number
 
@@ -116,7 +124,7 @@ class Window:
         have = len(self._data) - self._at
         if have >= size:
             return have
-        parts = [self._data[self._at :]]
+        parts = [self._data[self._at :]] if have else []
         self._data_position += self._at
         self._at = 0
         try:
@@ -124,7 +132,7 @@ class Window:
                 parts.append(chunk)
                 have += len(chunk)
         finally:
-            self._data = b"".join(parts)
+            self._data = parts[0] if len(parts) == 1 else b"".join(parts)
         return have
 
     def _next(self) -> bool:
@@ -144,6 +152,12 @@ class FileWindow(Window):
 
     def pull(self) -> bytes:
         return self._file.read(READ_BYTES)
+
+    def place(self, position: int) -> tuple[int, int]:
+        return position, 0
+
+    def stored(self, start: int, end: int) -> int:
+        return end - start
 
     def restart(self, position: int) -> None:
         self._file.seek(position)
@@ -285,6 +299,13 @@ class MemberWindow(Window):
         """Goes on into the next member, which `file` is at: one record may span several."""
         self._members += 1
         self._members_left += 1
+
+    def place(self, position: int) -> tuple[int, int]:
+        return self.offset, position
+
+    def stored(self, start: int, end: int) -> int:
+        alone = start == 0 and not self.look(1)
+        return self.file.position - self.offset if alone else 0
 
     def pull(self) -> bytes:
         if self._damage:
