@@ -12,8 +12,9 @@ class MinHashConfig:
     probability ``1 - (1 - j**rows)**bands`` (`stages.dedup.minhash.probability`): by default .25
     at j = .5, .64 at .6, .955 at .7, .9998 at .8. A candidate is a near-duplicate if the similarity
     that the whole signatures estimate (standard error ``sqrt(j * (1 - j) / permutations)``, at most
-    .031) reaches the threshold. Without that second look a site of a thousand pages that share a
-    template at j = .4 becomes one cluster, since a few chance candidates for each page connect it.
+    .031) reaches the threshold. Without that second look most pages of a large site whose template
+    makes up two thirds of each (j = .5) become one cluster: of 36 bands each page has two that come
+    from the template alone, and every page with such a band shares it.
 
     Attributes:
       ngram: words of a shingle. Three words rather than the usual five: an edit costs fewer

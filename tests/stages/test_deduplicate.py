@@ -201,6 +201,20 @@ def test_without_threshold_every_candidate_is_taken(beam_pipeline):
     )
 
 
+def test_pages_of_one_template_stay_apart(beam_pipeline):
+    # 62 % of the words of each page are the template's, a similarity of .45. By chance a page is in
+    # 1.3 bands with others, which would connect most of the pages if nothing looked again.
+    template = prose(0, 186)
+    documents = [doc(f"d{i:03}", template + prose(i, 114)) for i in range(1, 101)]
+    ids = [document.doc_id for document in documents]
+    assert run(beam_pipeline, documents, NO_PARAGRAPHS, kept=ids) == {"kept": 100}
+    unverified = DedupConfig(minhash=MinHashConfig(threshold=0), paragraphs=None)
+    with TestPipeline(runner="FnApiRunner") as p:
+        out = p | beam.Create(documents) | Deduplicate(unverified)
+        large = out.clusters | beam.Filter(lambda cluster: cluster.cluster_size > 50)
+        assert_that(large | beam.combiners.Count.Globally(), equal_to([1]))
+
+
 MIXED = [
     doc("a", prose(1), "https://x.example/1"),
     doc("b", prose(2), "http://x.example/1/"),  # URL of a
