@@ -23,6 +23,9 @@ from stages.imaging.refusal import Reason, Refused
 FORMATS = ("jpeg", "png", "webp", "gif", "avif", "tiff", "bmp", "ico")
 # Twice the input of the largest usual CLIP model, so that its resize starts from enough.
 REDUCED_SIDE = 2 * 336
+# A progressive JPEG has about ten. Each costs a pass over all pixels and few bytes, so thousands
+# keep a decoder busy for hours. Source: "Two Issues with the JPEG Standard", libjpeg-turbo (2015).
+_MAX_SCANS = 100
 # What Pillow's decoders raise on broken bytes. A list, so that a fault of ours is not among them:
 # only calls into Pillow stand in the try block.
 _BROKEN = (
@@ -169,7 +172,8 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
     if orientation >= 5:
         width, height = height, width
     pixels = _reduced(pixels, limits.reduced_side)
-    return Decoded(pixels, found, width, height, frames, phash(pixels), contrast(pixels))
+    luma = pixels.convert("L")
+    return Decoded(pixels, found, width, height, frames, phash(luma), contrast(luma))
 
 
 def _listed(data: bytes, limits: DecodeLimits) -> str:
@@ -182,6 +186,9 @@ def _listed(data: bytes, limits: DecodeLimits) -> str:
         raise DecodeError(Reason.NOT_AN_IMAGE, f"starts with {data[:8]!r}")
     if found not in limits.formats:
         raise DecodeError(Reason.UNLISTED_FORMAT, found)
+    # In coded data the byte 0xff never stands alone, so this counts scans and no accidents.
+    if found == "jpeg" and (scans := data.count(b"\xff\xda")) > _MAX_SCANS:
+        raise DecodeError(Reason.TOO_MANY_SCANS, f"{scans} scans")
     if found == "webp" and int.from_bytes(data[4:8], "little") + 8 > len(data):
         # The decoder only says that it failed.
         raise DecodeError(Reason.TRUNCATED, "webp: shorter than its header says")

@@ -348,8 +348,7 @@ def fetch_by_host(
     done: queue.Queue[tuple[str, Response | Exception]] = queue.Queue(maxsize=config.threads)
     stopped = threading.Event()
 
-    def work() -> None:
-        client = HttpClient(config, max_bytes)
+    def work(client: HttpClient) -> None:
         try:
             while not stopped.is_set():
                 for url in waiting.get_nowait():
@@ -362,7 +361,9 @@ def fetch_by_host(
             client.close()
 
     threads = [
-        threading.Thread(target=work, daemon=True, name=f"fetch-{number}")
+        threading.Thread(
+            target=work, args=(HttpClient(config, max_bytes),), daemon=True, name=f"fetch-{number}"
+        )
         for number in range(min(config.threads, len(hosts)))
     ]
     for thread in threads:

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     UNLISTED_FORMAT = "unlisted_format"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MANY_FRAMES = "too_many_frames"
+    TOO_MANY_SCANS = "too_many_scans"
     TRUNCATED = "truncated"
     UNDECODABLE = "undecodable"
 

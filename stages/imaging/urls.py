@@ -36,15 +36,14 @@ def comparable(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Host and port in lower case, or empty: what a server is asked politely by."""
+    """The host in lower case, or empty. Schemes and ports of a host count as one: it is one machine
+    that is asked politely."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # a bracket or a port that is none
         return ""
-    if not host:
-        return ""
-    return f"{_ascii_host(host)}:{port or DEFAULT_PORT.get(parts.scheme, 0)}"
+    return _ascii_host(host) if host else ""
 
 
 def _ascii_host(host: str) -> str:

@@ -130,6 +130,15 @@ def test_a_warning_of_a_bomb_is_an_error(monkeypatch):
     assert reason_of(data) is Reason.TOO_MANY_PIXELS
 
 
+def test_a_jpeg_of_endless_scans_is_refused(photo):
+    data = photo(320, 240, progressive=True)
+    assert decode(data, LIMITS).format == "jpeg"
+    start = data.rindex(b"\xff\xda")
+    last_scan = data[start:-2]
+    slow = data[:-2] + last_scan * 200 + b"\xff\xd9"
+    assert reason_of(slow) is Reason.TOO_MANY_SCANS
+
+
 def test_frames_are_counted_and_limited():
     frames = [noise(20, 20), Image.new("RGB", (20, 20), "red"), Image.new("RGB", (20, 20), "blue")]
     for format in ("GIF", "WEBP", "PNG"):

@@ -47,6 +47,6 @@ def test_what_is_no_url_equals_only_itself(url):
 
 
 def test_host_of():
-    assert host_of("http://User@A.example/i") == "a.example:80"
-    assert host_of("https://a.example/i") == "a.example:443"
-    assert host_of("https://a.example:99/i") == "a.example:99"
+    assert host_of("http://User@A.example/i") == "a.example"
+    assert host_of("https://a.example:99/i") == "a.example"
+    assert host_of("http://[::1]:80/") == "[::1]"
