@@ -308,7 +308,7 @@ class _Builder:
     # --- Pages that a rule refuses ------------------------------------------------------------
 
     def refused_texts(self) -> None:
-        blog, news = SITES["blog"], SITES["news"]
+        blog = SITES["blog"]
         for language, (title, paragraphs) in FOREIGN.items():
             article, _ = self._article(blog, [Slot(described=False)], words=(10, 20))
             blocks = [Block(Role.PARAGRAPH, (text,)) for text in paragraphs]
@@ -316,23 +316,24 @@ class _Builder:
             article = replace(article, title=title, blocks=tuple(blocks))
             self._page(blog, article, f"{language}-1", "language", rejected("language"))
         for text in ("Nothing here yet.", "Closed today."):
-            article, slug = self._article(news, [Slot(described=False)], words=(10, 20))
+            article, slug = self._article(blog, [Slot(described=False)], words=(10, 20))
             shot = replace(article.shots[0], caption="", alt="")
             blocks = [Block(Role.PARAGRAPH, (text,)), Block(None, shot=shot)]
             article = replace(article, title="Short notice", blocks=tuple(blocks))
-            self._page(news, article, slug, "too_short", rejected("too_short"))
+            self._page(blog, article, slug, "too_short", rejected("too_short"))
         for line in (
             "Buy cheap tickets now and save big on the best tickets.",
             "The best offer of the best shop is the best offer for you.",
         ):
-            article, slug = self._article(news, [Slot(described=False)], words=(10, 20))
+            article, slug = self._article(blog, [Slot(described=False)], words=(10, 20))
+            shot = replace(article.shots[0], caption="", alt="")
             blocks = [
-                Block(Role.PARAGRAPH, (" ".join([line] * 9),)),
-                Block(None, shot=article.shots[0]),
-                Block(Role.PARAGRAPH, (" ".join([line] * 14),)),
+                Block(Role.PARAGRAPH, (f"{article.paragraphs[0]} " + " ".join([line] * times),))
+                for times in (9, 5)
             ]
+            blocks.insert(1, Block(None, shot=shot))
             article = replace(article, title="Offers of the week", blocks=tuple(blocks))
-            self._page(news, article, slug, "spam", rejected("repetition"))
+            self._page(blog, article, slug, "spam", rejected("repetition"))
         for layout in ("blog", "wiki", "tables"):
             page = self._special(layout, "no_image", [], rejected("no_image"))
             # What is left are the images of the furniture, so they go as well.
