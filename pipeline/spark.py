@@ -150,8 +150,7 @@ def _spark_context(options: SparkOptions) -> SparkContext:
     if conf.get("spark.master", "").startswith("local"):
         conf.setIfMissing("spark.driver.host", "127.0.0.1")
         conf.setIfMissing("spark.driver.bindAddress", "127.0.0.1")
-    # Workers are forked from this module, which has imported Beam: each would need seconds to.
-    conf.setIfMissing("spark.python.daemon.module", __name__)
+    conf.setIfMissing("spark.python.daemon.module", "pipeline.spark_daemon")
     conf.setExecutorEnv("PYTHONPATH", os.pathsep.join(path or os.getcwd() for path in sys.path))
     with tempfile.TemporaryDirectory() as directory:
         logging = os.path.join(directory, "log4j2.properties")
@@ -747,7 +746,7 @@ class _Work:
         processor.current_instruction_id = execution.instruction_id
         reader = ops[self.read]
         try:
-            # The sampler of execution times is not started: to stop it takes a fifth of a second.
+            # The state sampler is not started: it serves metrics alone.
             for op in reversed(ops.values()):
                 op.execution_context = execution
                 op.start()
@@ -764,12 +763,3 @@ class _Work:
             yield from ready
         finally:
             processor.current_instruction_id = None
-
-
-if __name__ == "__main__":
-    import gc
-
-    from pyspark import daemon
-
-    gc.freeze()  # workers collect garbage after each task and need not look at all of Beam
-    daemon.manager()
