@@ -10,7 +10,7 @@ The records that describe a crawl (warcinfo, request, metadata) are no captures 
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -243,7 +243,10 @@ def _page_failure(damage: Damage, file: WarcFile) -> Failure:
 
 
 def _file_failure(file: WarcFile, error: Exception) -> Failure:
-    return to_failure(_Place(Identity(file.name, Kind.FILE, "", "", file.name)), error, STAGE)
+    place = _Place(Identity(file.name, Kind.FILE, "", "", file.name))
+    failure = to_failure(place, error, STAGE)
+    # A corpus does not say where its input lay.
+    return replace(failure, error=failure.error.replace(file.path, file.name))
 
 
 def _count_image(image: ImageLocation) -> ImageLocation:

@@ -204,8 +204,10 @@ def test_a_damaged_record_costs_that_record(beam_pipeline):
 def test_a_file_that_cannot_be_read_is_one_failure(beam_pipeline, name, error):
     with beam_pipeline as p:
         out = p | beam.Create([WarcFile(name, str(BROKEN / name))]) | ReadPages()
-        found = out.failed | beam.Map(lambda f: (f.element_id, f.kind, error in f.error))
-        assert_that(found, equal_to([(name, Kind.FILE, True)]))
+        found = out.failed | beam.Map(
+            lambda f: (f.element_id, f.kind, error in f.error, str(BROKEN) in f.error)
+        )
+        assert_that(found, equal_to([(name, Kind.FILE, True, False)]))
     assert counters(p) == {"failed": 1}
 
 
