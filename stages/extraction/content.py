@@ -14,13 +14,32 @@ from lxml import etree
 from trafilatura import bare_extraction
 from trafilatura.settings import DEFAULT_CONFIG, Extractor
 
-from stages.extraction.walk import Walk, marked, unmark
+from stages.extraction.walk import Walk, marked
 
 # Not an error of ours: trafilatura warns of every page without main content.
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
 
+_OPTIONS = Extractor(
+    config=DEFAULT_CONFIG, output_format="xml", fast=True, comments=False, tables=True
+)
 _SPACE = re.compile(r"\s+")
 _NEVER_TEXT = ("svg", "noscript", "iframe", "select", "object", "embed", "canvas", "audio", "video")
+# Text-free elements that mean something: line breaks and the grid of a table.
+_KEPT_EMPTY = frozenset({"html", "body", "hr", "td", "th", "tr", "table", "tbody"})
+_UNREAD_ATTRIBUTES = (
+    "alt",
+    "srcset",
+    "sizes",
+    "target",
+    "rel",
+    "tabindex",
+    "onclick",
+    "data-src",
+    "data-srcset",
+    "aria-label",
+    "itemscope",
+    "itemtype",
+)
 _LINKED_DATA = "application/ld+json"
 
 
@@ -70,7 +89,7 @@ def _write_out_math(element: Any) -> None:
     element.tail = tail
 
 
-def prepare_for_trafilatura(root: Any) -> None:
+def prepare_for_trafilatura(root: Any, found: Walk) -> None:
     """Keeps trafilatura from deleting text along with picture elements.
 
     A figure without an image holds a quote, a table or code; without this its text is deleted.
@@ -80,40 +99,50 @@ def prepare_for_trafilatura(root: Any) -> None:
         if next(figure.iter("img", "amp-img", "picture", "video", "iframe"), None) is None:
             figure.tag = "div"
     etree.strip_tags(root, "source")
-    # What trafilatura deletes first of all would only be copied along four times.
+    # The rest is speed: what trafilatura deletes unseen is copied and searched five times over.
     etree.strip_elements(root, *_NEVER_TEXT, with_tail=False)
     head = root.find("head")
     if head is not None:
         for element in list(head):
             if element.tag != "script":
                 head.remove(element)
+    _drop_empty(root, found)
+    etree.strip_tags(root, "img", "amp-img")
+    etree.strip_attributes(root, *_UNREAD_ATTRIBUTES)
 
 
-def kept_runs(root: Any, found: Walk, url: str) -> tuple[set[int], tuple[str, ...]]:
+def _drop_empty(root: Any, found: Walk) -> None:
+    """Drops the outermost elements without text."""
+    starts, ends, parents = found.starts, found.ends, found.parents
+    holders = {ancestor for script in root.iter("script") for ancestor in script.iterancestors()}
+    for frame, element in enumerate(found.frames):
+        if starts[frame] != ends[frame] or frame == 0:
+            continue
+        above = parents[frame]
+        if starts[above] == ends[above] and found.frames[above].tag not in _KEPT_EMPTY:
+            continue
+        if element.tag in _KEPT_EMPTY or element in holders:
+            continue
+        if element.get("data-preloaded") is None:
+            _drop(element)
+
+
+def kept_runs(root: Any, found: Walk) -> tuple[set[int], tuple[str, ...]]:
     """Runs that trafilatura keeps, and paragraphs that it found outside the text of the page.
 
     Returns:
       Indices of runs; and, where the content came from data embedded in a script and is not on the
       page, its paragraphs (the set is then empty).
     """
-    options = Extractor(
-        config=DEFAULT_CONFIG, output_format="xml", fast=True, comments=False, tables=True, url=None
-    )
-    document: Any = bare_extraction(root, options=options)
+    document: Any = bare_extraction(root, options=_OPTIONS)
     if document is None or document.body is None:
         return set(), ()
-    kept: set[int] = set()
-    foreign: list[str] = []
-    for text in document.body.itertext():
-        names = marked(text)
-        kept |= names
-        if not names and (plain := _SPACE.sub(" ", unmark(text)).strip()):
-            foreign.append(plain)
-    foreign_size = sum(map(len, foreign))
-    kept_size = sum(len(found.runs[index].text) for index in kept)
-    if foreign_size > kept_size:
-        return _locate(foreign, found)
-    return kept, ()
+    texts = list(document.body.itertext())
+    if kept := marked("".join(texts)):
+        return kept, ()
+    # Embedded data replaces the text of the page as a whole.
+    foreign = [plain for text in texts if (plain := _SPACE.sub(" ", text).strip())]
+    return _locate(foreign, found) if foreign else (set(), ())
 
 
 def _locate(paragraphs: list[str], found: Walk) -> tuple[set[int], tuple[str, ...]]:

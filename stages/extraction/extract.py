@@ -6,6 +6,7 @@ text.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +19,19 @@ from stages.extraction.config import ExtractionConfig
 from stages.extraction.content import clean_tree, kept_runs, linked_data, prepare_for_trafilatura
 from stages.extraction.judge import Judge, Reason
 from stages.extraction.metadata import Metadata, read_metadata
-from stages.extraction.sources import Sources, declared_size, image_sources, squeeze
+from stages.extraction.sources import (
+    Sources,
+    declared_size,
+    image_sources,
+    merge_sizes,
+    same_file,
+    squeeze,
+)
 from stages.extraction.urls import absolute
 from stages.extraction.walk import RawImage, TooComplex, Walk, walk
 
 # Not allowed in XML; libxml2 would refuse or cut the text there.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+_CONTROL_BYTES = bytes(c for c in range(32) if c not in (9, 10, 13))
 # Invisible and in the way of comparing words: byte order mark and soft hyphen.
 _INVISIBLE = re.compile("[\ufeff\u00ad]")
 _SPACE = re.compile(r"\s+")
@@ -103,14 +111,14 @@ def extract(
 
 def parse(text: str) -> Any:
     """The tree of a page, or None where there is no element in it."""
-    text = _FORBIDDEN.sub("", text.replace("\r\n", "\n"))
     text = _XML_DECLARATION.sub("", text, count=1)
-    if not text.strip():
+    data = text.encode("utf-8", "replace").translate(None, _CONTROL_BYTES)
+    if not data or data.isspace():
         return None
     parser = etree.HTMLParser(encoding="utf-8")
     parser.set_element_class_lookup(_LOOKUP)
     try:
-        root = etree.fromstring(text.encode("utf-8"), parser)
+        root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError:  # a document of comments only
         return None
     # libxml2 makes a bare element the root where a page starts oddly.
@@ -127,8 +135,8 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
     pairs = _noscript_pairs(found)
-    prepare_for_trafilatura(root)
-    kept, foreign = kept_runs(root, found, url)
+    prepare_for_trafilatura(root, found)
+    kept, foreign = kept_runs(root, found)
     _fill_holes(found, kept)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
     judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
@@ -138,15 +146,23 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
         sources[original] = Sources(tuple(merged), sources[original].problem, sources[original].raw)
     verdicts: list[tuple[Reason | None, str]] = []
     seen: set[str] = set()
+    shown: tuple[int, int] = (-1, -1)  # place among the kept runs and number of the last one kept
     for number, image in enumerate(found.images):
         if number in pairs:
             verdicts.append((Reason.DUPLICATE, "noscript copy of the image before it"))
             continue
         verdict = judge.judge(image, sources[number], sizes[number])
-        if verdict.reason is None and sources[number].urls[0] in seen:
-            verdicts.append((Reason.DUPLICATE, "shown before"))
-            continue
         if verdict.reason is None:
+            if sources[number].urls[0] in seen:
+                verdicts.append((Reason.DUPLICATE, "shown before"))
+                continue
+            place = bisect_left(judge.kept_order, image.position)
+            if shown[0] == place and same_file(sources[shown[1]], sources[number]):
+                # Loaders put a blurred preview before the picture: the larger one is it.
+                sources[shown[1]] = merge_sizes(sources[shown[1]], sources[number])
+                verdicts.append((Reason.DUPLICATE, "another size of the image before it"))
+                continue
+            shown = (place, number)
             seen.add(sources[number].urls[0])
         verdicts.append((verdict.reason, verdict.detail))
     content = {number for number, (reason, _) in enumerate(verdicts) if reason is None}

@@ -91,8 +91,9 @@ _TAIL_GAP = 80
 _CREDIT = 80
 # Declared sides up to this many pixels are beacons: 1x1 by habit, 2x2 and 3x3 seen.
 _PIXEL_SIDE = 3
-# A figure this large is no icon, whatever its file is called (an article about a logo).
-_PLAINLY_LARGE = 300
+# A picture that declares both sides this large is content, whatever its file is called (an article
+# about a logo). Source: 150 pixels is the smallest side of content in OBELICS and MINT-1T.
+_PLAINLY_LARGE = 150
 
 
 @lru_cache(maxsize=4_096)
@@ -275,7 +276,8 @@ class Judge:
         if not kept:
             if linked:
                 return Judged(Reason.RELATED, f"a link with {text} characters of dropped text")
-            if text > _CREDIT:
+            # All that a figure says is about its image.
+            if text > _CREDIT and self.found.frames[frame].tag != "figure":
                 return Judged(
                     Reason.OUTSIDE_MAIN_CONTENT, f"among {text} characters of dropped text"
                 )

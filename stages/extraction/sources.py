@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from stages.extraction.urls import Candidate, absolute, parse_srcset, rank
 
@@ -45,6 +46,9 @@ _LAZY = (
 )
 _LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-responsive")
 _KNOWN = frozenset((*_LAZY, *_LAZY_SRCSET, "src", "srcset", "alt", "title", "href", "longdesc"))
+_SIMPLE = frozenset(
+    {"src", "alt", "title", "width", "height", "class", "id", "style", "border", "align", "loading"}
+)
 _EXTENSION = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|bmp|tiff?|jfif)(?![a-z0-9])", re.I)
 _LOOKS_LIKE_URL = re.compile(r"^(?:https?:)?//\S+$|^\S*/\S+$|^\S+\.\w{3,4}$", re.I)
 # File names of what stands where a lazy image will be.
@@ -114,9 +118,13 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     src = (
         attributes.get("src") or attributes.get("href") or attributes.get("xlink:href") or ""
     ).strip()
+    picture = _picture_of(element)
+    if picture is None and attributes.keys() <= _SIMPLE and not src.startswith("data:"):
+        # Nothing to choose from.
+        url = "" if _SVG.search(src) else absolute(base, src)
+        return Sources((url,) if url else (), "" if url else _problem(src), src)
     lazy = _lazy_attributes(attributes)
     listed = rank(_srcsets(attributes), preferred_width)
-    picture = _picture_of(element)
     sourced: list[Candidate] = []
     if picture is not None:
         for source in picture.iter("source"):
@@ -152,9 +160,13 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     raw = src or next(iter(ordered), "")
     if urls:
         return Sources(tuple(urls), raw=raw)
-    if svg:
-        return Sources((), "svg", raw)
-    return Sources((), "data_uri" if raw.startswith("data:") else "no_url", raw)
+    return Sources((), "svg" if svg else _problem(raw), raw)
+
+
+def _problem(src: str) -> str:
+    if _SVG.search(src):
+        return "svg"
+    return "data_uri" if src.startswith("data:") else "no_url"
 
 
 def _is_pure_placeholder(url: str) -> bool:
@@ -171,6 +183,33 @@ def _picture_of(element: Any) -> Any:
         if ancestor.tag != "source":
             return None
     return None
+
+
+# Shorter file names (`1.jpg`, `image.png`) are shared by different pictures.
+_TELLING_NAME = 10
+_NUMBER = re.compile(
+    r"(?<![0-9A-Za-z])(\d{2,4})(?![0-9A-Za-z])|(?:w|width|h|height)[_=-]?(\d{2,4})"
+)
+
+
+def same_file(first: Sources, second: Sources) -> bool:
+    """Two URLs of one host that end in the same telling file name: sizes of one picture."""
+    a, b = urlsplit(first.urls[0]), urlsplit(second.urls[0])
+    name = a.path.rpartition("/")[2]
+    return a.netloc == b.netloc and len(name) >= _TELLING_NAME and b.path.endswith("/" + name)
+
+
+def merge_sizes(first: Sources, second: Sources) -> Sources:
+    """All URLs of two sizes of one picture, those of the larger before; sizes are read off the
+    numbers in the folders and the query where the two differ."""
+
+    def size(source: Sources) -> int:
+        parts = urlsplit(source.urls[0])
+        text = f"{parts.path.rpartition('/')[0]}?{parts.query}"
+        return max((int(a or b) for a, b in _NUMBER.findall(text)), default=0)
+
+    pair = (second, first) if size(second) > size(first) else (first, second)
+    return Sources(tuple(dict.fromkeys((*pair[0].urls, *pair[1].urls))), raw=first.raw)
 
 
 def declared_size(element: Any) -> tuple[int | None, int | None]:

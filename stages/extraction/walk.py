@@ -34,8 +34,15 @@ SKIPPED_TAGS = _tags(
 # Inline elements that no image decision needs to know the extent of.
 _PHRASING = _tags(
     "b i em strong small sub sup u s strike del ins font abbr acronym cite code kbd samp tt var "
-    "mark br wbr time q bdi bdo big img amp-img amp-anim input source"
+    "mark wbr time q bdi bdo big source"
 )
+_PLAIN, _SPECIAL, _SKIPPED, _FRAMED, _BLOCK = range(5)
+_KINDS = {
+    **dict.fromkeys(_PHRASING, _PLAIN),
+    **dict.fromkeys(("a", "br", "input", *IMAGE_TAGS), _SPECIAL),
+    **dict.fromkeys(BLOCK_TAGS, _BLOCK),
+    **dict.fromkeys(SKIPPED_TAGS, _SKIPPED),
+}
 _ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), Role.HEADING),
     **dict.fromkeys(("li", "dd", "dt"), Role.LIST_ITEM),
@@ -138,7 +145,7 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     """
     out = Walk()
     runs, blocks, images, events = out.runs, out.blocks, out.images, out.events
-    blanks = out.blanks
+    blanks, image_starts, image_ends = out.blanks, out.image_starts, out.image_ends
     frames, parents, starts, ends = out.frames, out.parents, out.starts, out.ends
     roles = [Role.PARAGRAPH]
     rows: list[list[int]] = []
@@ -171,8 +178,10 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
         body = clean.lstrip()
         return f"{clean[: len(clean) - len(body)]}{marker(index)}{body}"
 
-    context = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
+    context = etree.iterwalk(root, events=("start", "end"))
     for event, element in context:
+        tag = element.tag
+        kind = _KINDS.get(tag, _FRAMED)
         if event == "start":
             depth += 1
             elements += 1
@@ -180,15 +189,14 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                 raise TooComplex("too_deep", depth)
             if elements > max_elements:
                 raise TooComplex("too_many_elements", elements)
-            tag = element.tag
-            if tag in SKIPPED_TAGS:
+            if kind == _SKIPPED:
                 for inner in element.iter("img", "image", "amp-img", "amp-anim", "input"):
                     if inner.tag != "input" or (inner.get("type") or "").lower() == "image":
                         images.append(RawImage(inner, frame, len(runs), hrefs[-1], tag))
                         events.append(("image", len(images) - 1))
                 context.skip_subtree()
                 continue
-            if tag in BLOCK_TAGS:
+            if kind == _BLOCK:
                 block = -1
                 after_break = False
                 if (role := _ROLES.get(tag)) is not None:
@@ -201,37 +209,36 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                 elif tag == "table":
                     rows.append([0, 0])
                     roles.append(Role.PARAGRAPH)
-            elif tag == "a":
-                hrefs.append((element.get("href") or "").strip())
-            elif tag == "br":
-                if after_break:
-                    block = -1  # two line breaks end a paragraph
-                elif block >= 0:
-                    events.append(("break", 0))
-                    after_break = True
-            if (
-                tag in IMAGE_TAGS
-                or (tag == "input" and (element.get("type") or "").lower() == "image")
-                or (tag == "picture" and element.find(".//img") is None)
-            ):
-                images.append(RawImage(element, frame, len(runs), hrefs[-1]))
-                events.append(("image", len(images) - 1))
-            if tag not in _PHRASING:
+                elif tag == "picture" and element.find(".//img") is None:
+                    images.append(RawImage(element, frame, len(runs), hrefs[-1]))
+                    events.append(("image", len(images) - 1))
+            elif kind == _SPECIAL:
+                if tag == "a":
+                    hrefs.append((element.get("href") or "").strip())
+                elif tag == "br":
+                    if after_break:
+                        block = -1  # two line breaks end a paragraph
+                    elif block >= 0:
+                        events.append(("break", 0))
+                        after_break = True
+                elif tag != "input" or (element.get("type") or "").lower() == "image":
+                    images.append(RawImage(element, frame, len(runs), hrefs[-1]))
+                    events.append(("image", len(images) - 1))
+            if kind >= _FRAMED or tag == "a":
                 frames.append(element)
                 parents.append(frame)
                 starts.append(len(runs))
                 ends.append(-1)
-                out.image_starts.append(len(images))
-                out.image_ends.append(-1)
+                image_starts.append(len(images))
+                image_ends.append(-1)
                 frame = len(frames) - 1
-            if element.text:
-                element.text = add(element.text, tag)
-        elif event == "end":
+            if (text := element.text) and (named := add(text, tag)) != text:
+                element.text = named
+        else:
             depth -= 1
-            tag = element.tag
-            if tag in BLOCK_TAGS:
+            if kind == _BLOCK:
                 block = -1
-                if tag in _ROLES and tag not in SKIPPED_TAGS:
+                if tag in _ROLES:
                     roles.pop()
                     if tag == "tr":
                         rows.pop()
@@ -240,13 +247,12 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                     roles.pop()
             elif tag == "a":
                 hrefs.pop()
-            if tag not in _PHRASING and tag not in SKIPPED_TAGS:
+            if kind >= _FRAMED or tag == "a":
                 ends[frame] = len(runs)
-                out.image_ends[frame] = len(images)
+                image_ends[frame] = len(images)
                 frame = parents[frame]
-            if element.tail and depth:
-                parent = element.getparent()
-                element.tail = add(element.tail, parent.tag)
-        elif element.tail and depth:  # a comment or processing instruction
-            element.tail = add(element.tail, element.getparent().tag)
+            if depth and (tail := element.tail):
+                named = add(tail, element.getparent().tag)
+                if named != tail:
+                    element.tail = named
     return out

@@ -291,6 +291,15 @@ def test_the_same_picture_is_shown_once():
     assert reasons(found) == [("https://www.example.org/x.jpg", Reason.DUPLICATE)]
 
 
+def test_a_blurred_preview_before_the_picture():
+    preview, picture = "/max/60/1*some-picture.png", "/max/800/1*some-picture.png"
+    found = run(page(f'<figure><img src="{preview}"><img src="{picture}"></figure>'))
+    (image,) = middle_of(found)
+    origin = "https://www.example.org"
+    assert (image.url, image.candidates) == (origin + picture, (origin + preview,))
+    assert reasons(found) == [(origin + picture, Reason.DUPLICATE)]
+
+
 def test_every_image_element_is_accounted_for(shared_data):
     pages = shared_data / "pages"
     checked = 0
