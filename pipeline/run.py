@@ -84,6 +84,7 @@ def run(
     )
     settings = resolved(config)
     tallies: list[dict[str, Any]] = []
+    shards: list[dict[str, Any]] = []
     for phase in plan.phases:
         fingerprint = digest_of([fingerprint, [settings[name] for name in SECTIONS[phase]]])
         result = _finished(plan, phase, fingerprint)
@@ -92,7 +93,8 @@ def run(
         else:
             result = _run_phase(plan, phase, fingerprint, options, console)
         tallies += result["tallies"]
-    manifest = _manifest(plan, settings, result["corpus"], tallies)
+        shards += result["corpus"]
+    manifest = _manifest(plan, settings, shards, tallies)
     _publish(plan, manifest)
     return manifest
 
