@@ -350,7 +350,7 @@ class _Builder:
 
     def opt_outs(self) -> None:
         tag = "X-Robots-Tag"
-        refused = rejected("opt_out", "opt_out counts noai, noimageai, noml and none")
+        refused = rejected("opt_out", "opt_out counts noai, noimageai and noml")
         self._special("blog", "opt_out_header", [GOOD], refused, headers=((tag, "noai"),))
         self._special(
             "news",

@@ -20,10 +20,10 @@ RULES: dict[str, Any] = {
     "filter_pages": {
         "status": [200],
         "mime": ["text/html", "application/xhtml+xml"],
-        "opt_out": ["noai", "noimageai", "noml", "none"],
+        "opt_out": ["noai", "noimageai", "noml"],
         "has_image": True,
     },
-    "filter_text": "OBELICS paragraph and document cutoffs; English with at least 0.8",
+    "filter_text": "OBELICS cutoffs or milder ones; English with at least 0.8 or less",
     "deduplicate": ["canonical URL", "exact text", "MinHash of 5-grams"],
     "keep_policy": KEEP_POLICY,
     "images": {
@@ -33,7 +33,7 @@ RULES: dict[str, Any] = {
         "min_side": 150,
         "aspect": [0.5, 2.0],
         "max_documents": 10,
-        "nsfw": "hazard signs are unsafe",
+        "unsafe": "hazard signs",
     },
     "documents": {"images": [1, 30], "near_duplicate_images": "removed, the first is kept"},
 }
