@@ -36,6 +36,7 @@ _AUTHORS = (
 )
 _SITES = ("og:site_name", "application-name", "twitter:site")
 _IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src")
+_MAX_HEADLINE = 300
 _LICENCE = re.compile(r"^https?://(?:www\.)?(?:creativecommons\.org|opendatacommons\.org)/", re.I)
 
 
@@ -71,7 +72,7 @@ def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
                 images.setdefault(found)
     title = _first(metas, _TITLE) or _text(articles, "headline")
     if not title:
-        title = _element_text(root.find(".//title")) or _element_text(root.find(".//h1"))
+        title = _headline(root) or _element_text(root.find(".//title"))
     date = next((d for name in _DATES if (d := iso_date(metas.get(name, "")))), "")
     if not date:
         date = next(
@@ -141,6 +142,12 @@ def _image_urls(value: Any) -> list[str]:
 
 def _element_text(element: Any) -> str:
     return "" if element is None else squeeze("".join(element.itertext()))
+
+
+def _headline(root: Any) -> str:
+    """The only h1 of the page: unlike the title element it does not name the site."""
+    heads = [text for element in root.iter("h1") if (text := _element_text(element))]
+    return heads[0] if len(heads) == 1 and len(heads[0]) <= _MAX_HEADLINE else ""
 
 
 def _licence(root: Any, articles: list[dict[str, Any]], base: str) -> str:

@@ -72,7 +72,7 @@ def test_each_page_leaves_by_one_door(beam_pipeline):
             warc_offset=7,
             warc_length=99,
             crawl_time="2024-05-18T09:30:00Z",
-            title="A title",
+            title="A headline",
             date="2024-05-01",
             author="A. Writer",
             site="The Site",

@@ -46,9 +46,10 @@ def test_a_creative_commons_link_wins_over_the_terms_of_the_site():
     assert read('<link rel="license" href="/terms">').licence == "https://www.example.org/terms"
 
 
-def test_the_title_element_then_the_headline():
-    assert read("<title> T\n t</title>", "<h1>H</h1>").title == "T t"
-    assert read("", "<h1>H</h1>").title == "H"
+def test_the_only_headline_then_the_title_element():
+    assert read("<title>T</title>", "<h1> H\n h</h1><h1> </h1>").title == "H h"
+    assert read("<title> T\n t</title>", "<h1>H</h1><h1>I</h1>").title == "T t"
+    assert read("<title> T\n t</title>").title == "T t"
     assert read("") == Metadata(language="en-GB")
 
 
