@@ -493,9 +493,14 @@ class _Job:
 
     def _descriptor(self, name: str, stage: translations.Stage) -> bytes:
         components = self._plan.context.components
+        collections = {
+            collection
+            for transform in stage.transforms
+            for collection in (*transform.inputs.values(), *transform.outputs.values())
+        }
         descriptor = beam_fn_api_pb2.ProcessBundleDescriptor(
             id=name,
-            pcollections=dict(components.pcollections),
+            pcollections={name: components.pcollections[name] for name in collections},
             coders=dict(components.coders),
             windowing_strategies=dict(components.windowing_strategies),
             environments=dict(components.environments),
