@@ -19,9 +19,9 @@ class ExtractionConfig:
       max_nodes: documents with more nodes are refused.
       preferred_width: of the candidates of a srcset, the narrowest that is at least this wide is
         taken (CSS pixels), else the widest: pictures wider than this only cost bandwidth.
-      min_side: images that declare a smaller width or height are left out as icons.
-        Source: the smallest side that counts as content in the field is 150 pixels of the real
-        image (OBELICS, facts of its config); what a page declares is often a thumbnail of it.
+      min_side: an image whose larger declared side is below this is left out as an icon (a narrow
+        plate is not). Chosen by hand, below the 150 pixels that OBELICS asks of the real image:
+        what a page declares is often a thumbnail, and later rules see the real size.
     """
 
     engine: Literal["accurate"] = "accurate"
