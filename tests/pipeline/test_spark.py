@@ -30,7 +30,12 @@ from stages.write_rows import WriteRows
 
 pyspark = pytest.importorskip("pyspark", reason="the extra `spark` is not installed")
 
-SPARK = ["--runner=pipeline.spark.PySparkRunner", "--spark_master=local[2,3]"]
+SPARK = [
+    "--runner=pipeline.spark.PySparkRunner",
+    "--spark_master=local[2,3]",  # two cores, and a task may fail twice
+    "--spark_parallelism=2",
+    "--spark_conf=spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1",  # starts faster
+]
 LOCAL = ["--runner=FnApiRunner"]
 
 
