@@ -180,10 +180,10 @@ def _licence(manifest: dict[str, Any]) -> list[str]:
         "## Licence and consent",
         "",
         "Texts and images belong to their authors and publishers; this folder grants no rights "
-        "in them. The column `licence` holds the licence that a page itself states, and every document "
-        "names the page, the WARC record and the image URL it comes from, so that a source can be "
-        "looked up and removed. Whoever publishes or trains on this corpus must check that they "
-        "may.",
+        "in them. The column `licence` holds the licence that a page itself states, and every "
+        "document names the page, the WARC record and the image URLs it comes from, so that a "
+        "source can be looked up and removed. Whoever publishes or trains on this corpus must "
+        "check that they may.",
         "",
         evidence,
         "",

@@ -1,6 +1,5 @@
 """Runs the phases of a config and writes the manifest when all are done."""
 
-import hashlib
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from rich.console import Console
 from pipeline.build import ASSEMBLE, Plan
 from pipeline.card import dataset_card
 from pipeline.config import Config, digest_of, load_config, resolved
+from pipeline.corpus import MANIFEST, corpus_digest
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
 from schemas.corpus import SCHEMA_VERSION, TABLES
@@ -24,7 +24,6 @@ from stages.inputs import list_inputs
 from stages.read_rows import RESULT
 
 PHASE_MANIFEST = "manifest.json"
-MANIFEST = "manifest.json"
 BYTES_A_SHARD = 512_000_000
 
 # The sections of the config that a phase depends on, beside all that the phases before it do.
@@ -174,12 +173,6 @@ def _manifest(
         "funnel": funnel(plan.output, tallies),
         "digest": corpus_digest(shards),
     }
-
-
-def corpus_digest(shards: Sequence[dict[str, Any]]) -> str:
-    """SHA-256 over ``path sha256`` lines of all shards, sorted: one name for the whole corpus."""
-    lines = sorted(f"{shard['path']} {shard['sha256']}\n" for shard in shards)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _models(config: Config) -> list[dict[str, str]]:

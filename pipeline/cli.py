@@ -1,0 +1,296 @@
+"""The command line: ``weft run`` makes a corpus, the other commands read one.
+
+Beam and the models are imported by ``run`` only, when it starts: the rest must answer at once.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from typer.core import TyperGroup
+
+from pipeline.errors import UserError
+from pipeline.terminal import clean, error_console, output_console, print_json
+
+
+class _Commands(TyperGroup):
+    """Says what the user can mend in a line or two and leaves with 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            _say_error(str(error))
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""
+    Makes interleaved image-text corpora from Common Crawl WARC files.
+
+    **weft run** reads WARC files and writes a corpus: documents with their text and images in
+    reading order, cleaned, deduplicated, and with each image matched to a sentence.
+    The other commands look at what it wrote.
+    """,
+)
+
+OutArgument = Annotated[
+    str, typer.Argument(metavar="OUT", help="Folder of a finished corpus.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+def run(
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A config file, or a preset: sample, obelics, mmc4, mmc4-core, extract.",
+            show_default=False,
+        ),
+    ],
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="PATH",
+            help="A WARC file, glob, folder, or list of paths; may be given again.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Folder of the corpus; a run that was cut off continues there.",
+            show_default=False,
+        ),
+    ],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="KEY=VALUE",
+            help="Change a key of the config, e.g. write.shards=8; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    beam_args: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="-- BEAM OPTIONS", help="Options of the Beam runner.", show_default=False
+        ),
+    ] = None,
+    show_traceback: Annotated[
+        bool, typer.Option("--traceback", help="Print the whole traceback if the run fails.")
+    ] = False,
+) -> None:
+    """Make a corpus from WARC files.
+
+    Runs four phases: extract, dedup, images, assemble. What a finished phase wrote is kept in
+    OUT/_work, so the same command continues a run that was cut off, and a run with a changed
+    config repeats only the phases that the change concerns.
+
+    **Examples**
+
+        weft run sample --input crawl/ --output corpus/
+
+        weft run mmc4 -i 'crawl/*.warc.gz' -o corpus/ --set write.shards=8
+
+        weft run obelics -i paths.txt -o corpus/ -- --direct_num_workers=4
+    """
+    beam_args = beam_args or []
+    if beam_args and not beam_args[0].startswith("-"):
+        raise UserError(f"{beam_args[0]}: unexpected; WARC files are given with --input PATH")
+    console = error_console()
+    # Beam warns at import of extras that are not installed.
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        from pipeline.run import run as run_pipeline
+
+        manifest = run_pipeline(config, inputs, output, sets or [], beam_args, console)
+    except UserError:
+        if show_traceback:
+            traceback.print_exc()
+        raise
+    except KeyboardInterrupt:
+        _say_error("interrupted; the same command continues where it stopped")
+        raise typer.Exit(130) from None
+    except Exception as error:  # noqa: BLE001  the last door: shortened here, never swallowed
+        if show_traceback:
+            traceback.print_exc()
+        else:
+            _say_failure(error)
+        raise typer.Exit(1) from None
+    _say_done(manifest, output)
+
+
+def _say_done(manifest: dict[str, Any], output: str) -> None:
+    from pipeline.card import size, table_totals
+    from pipeline.stats import print_funnel
+
+    console = output_console()
+    console.print()
+    print_funnel(console, manifest["funnel"])
+    totals = table_totals(manifest)
+    written = sum(total["n_bytes"] for total in totals.values())
+    console.print(
+        f"{totals['documents']['rows']:,} documents and {totals['images']['rows']:,} images "
+        f"({size(written)}) in {clean(output)}"
+    )
+    nexts = {
+        "show": "read a document",
+        "stats": "what was rejected, and why",
+        "inspect": "tables and columns",
+        "validate": "check every file and row",
+    }
+    commands = [f"weft {name} {_quoted(output)}" for name in nexts]
+    width = max(map(len, commands))
+    for command, about in zip(commands, nexts.values(), strict=True):
+        console.print(Text(f"  {command:{width}}").append(f"   {about}", style="dim"))
+
+
+def _quoted(path: str) -> str:
+    import shlex
+
+    return clean(shlex.quote(path))
+
+
+def _say_error(message: str) -> None:
+    line = Text("error: ", style="bold red")
+    error_console().print(line.append(clean(message, lines=True), style="not bold default"))
+
+
+def _say_failure(error: Exception) -> None:
+    """The root of a failed Beam job in a few lines."""
+    console = error_console()
+    step = re.search(r"\[while running ['\"](.+?)['\"]\]", str(error))
+    root = root_cause(error)
+    _say_error(f"{type(root).__name__}: {_shortened(str(root))}")
+    where = _innermost(root)
+    if step:
+        console.print(Text(f"  in step   {clean(step[1])}", style="dim"))
+    if where:
+        console.print(Text(f"  at        {clean(where)}", style="dim"))
+    console.print(
+        Text(
+            "  The same command continues where it stopped; with --traceback it prints all of "
+            "the error.",
+            style="dim",
+        )
+    )
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error that a chain of errors began with.
+
+    Beam raises a copy of a worker's error with the step in its message, and the worker's error as
+    its context.
+    """
+    seen = {id(error)}
+    while True:
+        cause = error.__cause__
+        if cause is None and not error.__suppress_context__:
+            cause = error.__context__
+        if cause is None or id(cause) in seen:
+            return error
+        seen.add(id(cause))
+        error = cause
+
+
+def _shortened(message: str) -> str:
+    """Of a message that holds a whole traceback, the last line; without Beam's step."""
+    message = re.sub(r"\s*\[while running .*?\]", "", message)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if any(line.startswith("Traceback (most recent call last)") for line in lines):
+        lines = lines[-1:]
+    text = " ".join(lines[:3])
+    return text if len(text) <= 400 else text[:399] + "…"
+
+
+def _innermost(error: BaseException) -> str:
+    """The innermost frame of our own code, else of any."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if re.search(r"/(pipeline|stages|filters|schemas)/", f.filename)]
+    own = [f for f in own if "site-packages/apache_beam" not in f.filename]
+    if not (own or frames):
+        return ""
+    frame = (own or list(frames))[-1]
+    name = "/".join(frame.filename.split("/")[-2:])
+    return f"{name}:{frame.lineno} {frame.name}"
+
+
+@app.command()
+def stats(
+    out: OutArgument,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Show N rejected examples of each reason.", metavar="N")
+    ] = 0,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Count the rows of the outcome tables too; exit 1 if unlike."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the funnel: what each stage kept, rejected and failed on, and why.
+
+    **Examples**
+
+        weft stats corpus/
+
+        weft stats corpus/ --samples 3
+
+        weft stats corpus/ --check --json
+    """
+    from pipeline import stats as of
+    from pipeline.corpus import open_corpus
+
+    corpus = open_corpus(out)
+    funnel = corpus.manifest["funnel"]
+    rows = of.samples(corpus, samples) if samples else []
+    unlike = (
+        list(of.mismatches(funnel, of.rejected_counts(corpus), of.failed_counts(corpus)))
+        if check
+        else []
+    )
+    if as_json:
+        data: dict[str, Any] = {"funnel": funnel}
+        if samples:
+            data["samples"] = rows
+        if check:
+            data["mismatches"] = unlike
+        print_json(data)
+    else:
+        console = output_console()
+        of.print_funnel(console, funnel)
+        of.print_reasons(console, funnel)
+        of.print_samples(console, rows)
+        for line in unlike:
+            console.print(Text(clean(line), style="red"))
+        if check and not unlike:
+            console.print("The rows of rejected and failed agree with the funnel.", style="green")
+    if unlike:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding gets question marks, not an error.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()

@@ -1,0 +1,177 @@
+"""A finished corpus, opened for reading: its manifest and its tables."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from schemas.corpus import SCHEMA_VERSION
+
+MANIFEST = "manifest.json"
+WORK = "_work"
+
+# What a manifest holds, and the type of each.
+KEYS = {
+    "weft_version": str,
+    "schema_version": int,
+    "config": dict,
+    "config_sha256": str,
+    "models": list,
+    "inputs": list,
+    "files": list,
+    "funnel": list,
+    "digest": str,
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Attributes:
+    path: folder, local or on a filesystem that Beam knows.
+    manifest: as `pipeline.run` wrote it.
+    """
+
+    path: str
+    manifest: dict[str, Any]
+
+    def files(self, table: str) -> list[dict[str, Any]]:
+        """The manifest's entries of a table, in the order of their paths."""
+        files = [file for file in self.manifest["files"] if file["table"] == table]
+        return sorted(files, key=lambda file: str(file["path"]))
+
+    def rows(self, table: str) -> int:
+        return sum(file["rows"] for file in self.files(table))
+
+    def parquet(self, file: dict[str, Any]) -> pq.ParquetFile:
+        """Opens one of `files`.
+
+        Raises:
+          UserError: it is missing or no Parquet.
+        """
+        try:
+            return open_parquet(join(self.path, file["path"]))
+        except (OSError, pa.ArrowException) as error:
+            reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+            raise UserError(
+                f"{self.path}: {file['path']} {reason}; `weft validate` names every such file"
+            ) from None
+
+    def batches(
+        self, table: str, columns: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], int, pa.Table]]:
+        """A table, row group by row group, with only the columns asked for.
+
+        Yields:
+          the file's entry in the manifest, the row group's number, its rows.
+
+        Raises:
+          UserError: a file is missing, broken or lacks a column.
+        """
+        for file in self.files(table):
+            parquet = self.parquet(file)
+            try:
+                for group in range(parquet.num_row_groups):
+                    yield file, group, parquet.read_row_group(group, columns=list(columns))
+            except (OSError, pa.ArrowException) as error:
+                raise UserError(
+                    f"{self.path}: {file['path']} is broken ({first_line(error)}); "
+                    "`weft validate` names every such file"
+                ) from None
+
+
+def open_corpus(path: str) -> Corpus:
+    """Opens the folder that `weft run` wrote.
+
+    Raises:
+      UserError: there is no finished corpus, or one of a later version.
+    """
+    path = path if "://" in path else path.rstrip("/") or path
+    manifest_path = join(path, MANIFEST)
+    try:
+        content = read_bytes(manifest_path)
+    except NotADirectoryError:
+        raise UserError(
+            f"{path}: is a file; give the folder that `weft run --output` named"
+        ) from None
+    except FileNotFoundError:
+        raise UserError(_missing(path)) from None
+    except OSError as error:
+        raise UserError(f"{manifest_path}: cannot be read: {first_line(error)}") from None
+    try:
+        manifest = json.loads(content)
+    except ValueError:
+        raise UserError(f"{manifest_path}: is not JSON; run the same weft run again") from None
+    missing = [
+        key
+        for key, kind in KEYS.items()
+        if not isinstance(manifest, dict) or not isinstance(manifest.get(key), kind)
+    ]
+    if missing:
+        raise UserError(f"{manifest_path}: is no manifest of weft: {', '.join(missing)} missing")
+    if manifest["schema_version"] > SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: has schema version {manifest['schema_version']}, this weft reads up to "
+            f"{SCHEMA_VERSION}; update weft"
+        )
+    return Corpus(path, manifest)
+
+
+def _missing(path: str) -> str:
+    if "://" not in path and not os.path.isdir(path):
+        return f"{path}: no such folder"
+    if "://" in path or os.path.isdir(os.path.join(path, WORK)):
+        return (
+            f"{path}: the corpus is not finished ({MANIFEST} is missing); run the same `weft run` "
+            "again, it continues where it stopped"
+        )
+    return f"{path}: is no corpus ({MANIFEST} is missing); give the folder of `weft run --output`"
+
+
+def corpus_digest(shards: Sequence[dict[str, Any]]) -> str:
+    """SHA-256 over ``path sha256`` lines of all shards, sorted: one name for the whole corpus."""
+    lines = sorted(f"{shard['path']} {shard['sha256']}\n" for shard in shards)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+# Local files are opened here, so that reading a corpus does not wait for Beam to be imported.
+
+
+def join(directory: str, name: str) -> str:
+    return f"{directory.rstrip('/')}/{name}" if "://" in directory else str(Path(directory, name))
+
+
+def open_file(path: str) -> BinaryIO:
+    if "://" in path:
+        from apache_beam.io.filesystems import FileSystems
+
+        return cast(BinaryIO, FileSystems.open(path, compression_type="uncompressed"))
+    return open(path, "rb")
+
+
+def read_bytes(path: str) -> bytes:
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(open_file(path) if "://" in path else path)
+
+
+def listed(directory: str) -> list[str]:
+    """Names of the files in a folder, sorted; none if it is not there."""
+    if "://" in directory:
+        from stages import files
+
+        return [path.rsplit("/", 1)[-1] for path in files.listed(join(directory, "*"))]
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
