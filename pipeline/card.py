@@ -69,11 +69,13 @@ def table_totals(manifest: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def column_type(kind: pa.DataType) -> str:
-    """An Arrow type in a few letters: ``string``, ``[int32]``, ``{rule, score}``."""
+    """An Arrow type in a few letters: ``string``, ``[int32]``, ``{rule, score}``; a struct whose
+    fields are described has lines of its own for them (`columns`)."""
     if pa.types.is_list(kind):
         return f"[{column_type(kind.value_type)}]"
     if pa.types.is_struct(kind):
-        return "{" + ", ".join(field.name for field in kind) + "}"
+        described = any(field.metadata for field in kind)
+        return "struct" if described else "{" + ", ".join(field.name for field in kind) + "}"
     return {"halffloat": "float16", "float": "float32", "double": "float64"}.get(
         str(kind), str(kind)
     )

@@ -288,6 +288,81 @@ def stats(
         raise typer.Exit(1)
 
 
+@app.command()
+def inspect(
+    out: OutArgument,
+    distributions: Annotated[
+        bool,
+        typer.Option("--stats", help="Read columns too: how documents and images are spread."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a corpus holds: tables, files, columns; with --stats, distributions.
+
+    **Examples**
+
+        weft inspect corpus/
+
+        weft inspect corpus/ --stats
+
+        weft inspect corpus/ --json | jq .tables
+    """
+    from pipeline import inspection as of
+    from pipeline.corpus import open_corpus
+
+    corpus = open_corpus(out)
+    summary = of.summary(corpus)
+    spread = of.distributions(corpus) if distributions else None
+    if as_json:
+        print_json(summary if spread is None else {**summary, "stats": spread})
+        return
+    console = output_console()
+    of.print_summary(console, summary)
+    if spread is not None:
+        of.print_distributions(console, spread)
+
+
+@app.command()
+def show(
+    out: OutArgument,
+    doc: Annotated[
+        str,
+        typer.Argument(
+            metavar="[DOC]",
+            help="Id of a document, the beginning of one, or a page's URL; without it, the first "
+            "document with the most images.",
+            show_default=False,
+        ),
+    ] = "",
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", "-t", help="Draw small pictures; on a terminal only.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read one document: text and images in order, with matches, scores and provenance.
+
+    **Examples**
+
+        weft show corpus/
+
+        weft show corpus/ 21701357 --thumbnails
+
+        weft show corpus/ https://example.org/page --json
+    """
+    from pipeline import show as of
+    from pipeline.corpus import open_corpus
+
+    corpus = open_corpus(out)
+    document = of.find_document(corpus, doc)
+    if as_json:
+        print_json(document)
+        return
+    console = output_console()
+    thumbnails = thumbnails and console.is_terminal
+    columns = ("format", "bytes") if thumbnails else ("format",)
+    of.print_document(console, document, of.images_of(corpus, document, columns), thumbnails)
+
+
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal of another encoding gets question marks, not an error.

@@ -44,15 +44,16 @@ def clean(text: Any, lines: bool = False) -> str:
 
 def output_console() -> Console:
     """A console on standard output; it interprets no markup and colours no numbers."""
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=not _is_terminal())
+    return _console(stderr=False)
 
 
 def error_console() -> Console:
-    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+    return _console(stderr=True)
 
 
-def _is_terminal() -> bool:
-    return sys.stdout.isatty()
+def _console(stderr: bool) -> Console:
+    wraps = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not wraps)
 
 
 @dataclass(frozen=True)
