@@ -278,7 +278,7 @@ def _image(
     image: RawImage, sources: Sources, size: tuple[int | None, int | None], caption: str, base: str
 ) -> Image:
     return Image(
-        url=sources.urls[0] if sources.urls else sources.raw[:200],
+        url=sources.urls[0] if sources.urls else absolute(base, sources.raw) or sources.raw[:200],
         candidates=sources.urls[1:],
         alt=squeeze(image.element.get("alt")),
         title=squeeze(image.element.get("title")),

@@ -10,6 +10,8 @@ from stages.extraction.urls import Candidate, absolute, parse_srcset, rank
 IMAGE_TAGS = frozenset({"img", "image", "amp-img", "amp-anim"})
 # Elements whose `source` children list candidates.
 _PICTURE = "picture"
+_MODERN = frozenset({"image/webp", "image/avif", "image/jxl", "image/jp2", "image/vnd.ms-photo"})
+_MODERN_FILE = re.compile(r"\.(?:webp|avif|jxl|jp2|jxr)(?![a-z0-9])", re.I)
 
 # Attributes that loaders put the real URL in, most telling first; names seen in the loaders'
 # documentation: lazysizes (data-src, data-srcset), jQuery Lazy Load (data-original), WP Rocket and
@@ -111,8 +113,9 @@ def _srcsets(attributes: dict[str, str], lazy_only: bool = False) -> list[Candid
 def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     """The URLs of an img, amp-img or img-less picture element.
 
-    Order: srcset of the element (lazy srcset before it), lazy attributes, src, then the `source`
-    elements of its picture. A src that is data: or names a placeholder goes behind all others.
+    Order: srcset of the element (lazy srcset before it), lazy attributes, the `source` elements of
+    its picture in formats that every decoder knows, src, the other `source` elements. A src that is
+    data: or names a placeholder goes behind all others.
     """
     attributes = dict(element.attrib)
     src = (
@@ -125,26 +128,27 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
         return Sources((url,) if url else (), "" if url else _problem(src), src)
     lazy = _lazy_attributes(attributes)
     listed = rank(_srcsets(attributes), preferred_width)
-    sourced: list[Candidate] = []
+    known: list[Candidate] = []
+    modern: list[Candidate] = []
     if picture is not None:
         for source in picture.iter("source"):
             kind = (source.get("type") or "").lower()
             found = _srcsets(dict(source.attrib))
             if not found and source.get("src"):
                 found = [Candidate(source.get("src"))]
-            # Formats that decoders know everywhere come before avif and jxl.
-            if "svg" in kind:
-                continue
-            sourced += [Candidate(c.url, c.width, c.density) for c in found]
-        sourced = rank(sourced, preferred_width)
+            if "svg" not in kind:
+                for candidate in found:
+                    late = kind in _MODERN or _MODERN_FILE.search(candidate.url)
+                    (modern if late else known).append(candidate)
     is_placeholder = src.startswith("data:") or bool(_PLACEHOLDER.search(src.partition("?")[0]))
     # Values with a comma and blanks are srcset lists, which `listed` has already.
     lazy = [value for value in lazy if " " not in value.strip()]
     ordered = [candidate.url for candidate in listed]
     ordered += lazy
+    ordered += [candidate.url for candidate in rank(known, preferred_width)]
     if not is_placeholder:
         ordered.append(src)
-    ordered += [candidate.url for candidate in sourced]
+    ordered += [candidate.url for candidate in rank(modern, preferred_width)]
     if is_placeholder and not any(ordered):
         ordered.append(src)
     urls: dict[str, None] = {}

@@ -2,16 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 _CONTROL = re.compile(r"[\t\n\r\x00]")
 # Characters that a URL may not hold; browsers percent-encode them. Source: WHATWG URL, 4.4.
-_UNSAFE = re.compile(r"[\x01-\x20\"<>\\^`{|}\x7f]")
+_UNSAFE = re.compile(r"[\x01-\x20\"<>\\^`{|}\x7f]|[^\x00-\x7f]")
 _DENSITY = re.compile(r"^(\d+(?:\.\d+)?)([wx])$", re.I)
 # Already absolute and clean, or a path on the same host: nothing to resolve or to encode.
-_PLAIN = re.compile(r"https?://[A-Za-z0-9.-]+(?:/[\w!$%&'()*+,./:;=?@~-]*)?", re.ASCII)
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+(?:/[\w!$%&'()*+,./:;=?@~-]*)?", re.ASCII)
 _PLAIN_PATH = re.compile(r"/(?!/)[\w!$%&'()*+,/:;=?@~-]*(?:\.[\w!$%&'()*+,:;=?@~-]+)?", re.ASCII)
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?=/|$)", re.ASCII)
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?=/|$)", re.ASCII)
 _MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
 
 
@@ -32,7 +32,8 @@ class Candidate:
 def absolute(base: str, url: str | None) -> str:
     """The absolute http(s) URL without fragment, or "" where there is none.
 
-    Blanks around it and line breaks inside are dropped, blanks inside are encoded, as browsers do.
+    Blanks around it and line breaks inside are dropped, the host is in lower case, a default port
+    is left out, and what may not stand in a URL is percent-encoded, as browsers do.
     """
     if not url:
         return ""
@@ -48,11 +49,19 @@ def absolute(base: str, url: str | None) -> str:
         parts = urlsplit(joined)
         if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
             return ""
-        parts.port  # noqa: B018  raises on a port that is no number
+        default = {"http": 80, "https": 443}[parts.scheme]
+        port = "" if parts.port in (None, default) else f":{parts.port}"
+        host = parts.hostname
+        if not host.isascii():
+            host = host.encode("idna").decode()
     except ValueError:
         return ""
-    joined = joined.partition("#")[0].replace("\\", "/")
-    return _UNSAFE.sub(lambda m: f"%{ord(m[0]):02X}", joined)
+    user, at, _ = parts.netloc.rpartition("@")
+    host = f"[{host}]" if ":" in host else host
+    path = parts.path.replace("\\", "/") or "/"
+    joined = parts._replace(netloc=f"{user}{at}{host}{port}", path=path, fragment="").geturl()
+    # One spelling for one picture: what a browser would send.
+    return _UNSAFE.sub(lambda m: quote(m[0], safe=""), joined)
 
 
 def parse_srcset(value: str) -> list[Candidate]:

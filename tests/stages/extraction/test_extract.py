@@ -355,7 +355,7 @@ def test_a_page_in_another_encoding():
     html = f"<html><body><p>{russian}</p><img src='/я.jpg'><p>{russian}!</p></body></html>"
     found = extract(html.encode("windows-1251"), URL, content_type="text/html;charset=cp1251")
     assert found.nodes[0] == Text(russian.strip())
-    assert found.nodes[1].url == "https://www.example.org/я.jpg"
+    assert found.nodes[1].url == "https://www.example.org/%D1%8F.jpg"
 
 
 def test_marker_characters_of_the_page_itself_do_no_harm():
@@ -398,3 +398,27 @@ def test_config_is_checked():
         ExtractionConfig(max_nodes=0)
     with pytest.raises(ValueError, match="extraction: no engine is called 'magic'"):
         ExtractionConfig(engine="magic")
+
+
+@pytest.mark.parametrize("tag", ["center", "div", "p"])
+def test_text_behind_a_block_in_running_text_is_kept(tag):
+    html = (
+        "<html><body><h1>Title</h1>"
+        + "One sentence follows another one here. " * 8
+        + f"<br><br><{tag}><img src=/a.jpg><br><small>By us</small></{tag}>"
+        + "These words stand loose in their <b>container</b>. " * 5
+        + "<br><br>"
+        + "And these come after two line breaks. " * 8
+        + "<br></body></html>"
+    )
+    texts = [node.text for node in run(html).nodes if isinstance(node, Text)]
+    assert any(text.startswith("These words stand loose in their container.") for text in texts)
+
+
+def test_the_largest_source_of_a_picture_is_the_best():
+    image = image_of(
+        '<picture><source srcset="/s.jpg 320w, /l.jpg 640w"><source type="image/avif" '
+        'srcset="/l.avif 640w"><img src="/s.jpg"></picture>'
+    )
+    urls = [url.rpartition("/")[2] for url in (image.url, *image.candidates)]
+    assert urls == ["l.jpg", "s.jpg", "l.avif"]
