@@ -3,6 +3,7 @@
 Beam and the models are imported by ``run`` only, when it starts: the rest must answer at once.
 """
 
+import dataclasses
 import logging
 import re
 import sys
@@ -361,6 +362,49 @@ def show(
     thumbnails = thumbnails and console.is_terminal
     columns = ("format", "bytes") if thumbnails else ("format",)
     of.print_document(console, document, of.images_of(corpus, document, columns), thumbnails)
+
+
+@app.command()
+def validate(out: OutArgument, as_json: JsonOption = False) -> None:
+    """Check every file and row of a corpus; each breach is one line, and the exit code is 1.
+
+    Looks at the manifest, checksums, row counts and schemas; ids, the two views of each document,
+    its matches and similarities; image bytes against their ids; references between the tables; and
+    the funnel against the rows.
+
+    **Examples**
+
+        weft validate corpus/
+
+        weft validate corpus/ --json
+    """
+    from pipeline.validate import validate as check
+
+    found = []
+    console = output_console()
+    breaches = check(out)
+    with error_console().status("checking ..."):
+        for breach in breaches:
+            found.append(dataclasses.asdict(breach))
+            if not as_json:
+                console.print(Text(clean(breach)), soft_wrap=True)
+    if as_json:
+        print_json({"valid": not found, "breaches": found})
+    elif found:
+        console.print(f"{len(found):,} breaches", style="bold red")
+    else:
+        _say_valid(out)
+    if found:
+        raise typer.Exit(1)
+
+
+def _say_valid(out: str) -> None:
+    from pipeline.card import table_totals
+    from pipeline.corpus import open_corpus
+
+    totals = table_totals(open_corpus(out).manifest).items()
+    counts = ", ".join(f"{total['rows']:,} {name}" for name, total in totals)
+    output_console().print(Text("valid", style="bold green").append(f": {counts}", style="default"))
 
 
 def main() -> None:

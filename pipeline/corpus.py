@@ -17,7 +17,7 @@ from schemas.corpus import SCHEMA_VERSION
 MANIFEST = "manifest.json"
 WORK = "_work"
 
-# What a manifest holds, and the type of each.
+# What a manifest and the entries of its lists hold, and the type of each.
 KEYS = {
     "weft_version": str,
     "schema_version": int,
@@ -28,6 +28,21 @@ KEYS = {
     "files": list,
     "funnel": list,
     "digest": str,
+}
+ENTRIES: dict[str, dict[str, type]] = {
+    "models": {"name": str, "weights_sha256": str},
+    "inputs": {"name": str, "size": int},
+    "files": {"table": str, "path": str, "rows": int, "n_bytes": int, "sha256": str},
+    "funnel": {
+        "stage": str,
+        "kind": str,
+        "entered": int,
+        "kept": int,
+        "rejected": int,
+        "failed": int,
+        "rules": list,
+    },
+    "rules": {"kind": str, "rule": str, "reason": str, "count": int},
 }
 
 
@@ -90,37 +105,58 @@ def open_corpus(path: str) -> Corpus:
     """Opens the folder that `weft run` wrote.
 
     Raises:
-      UserError: there is no finished corpus, or one of a later version.
+      UserError: there is no finished corpus, or one of another version.
     """
     path = path if "://" in path else path.rstrip("/") or path
+    manifest = read_manifest(path)
+    if faults := manifest_faults(manifest):
+        raise UserError(f"{join(path, MANIFEST)}: is no manifest of this weft: {faults[0]}")
+    return Corpus(path, manifest)
+
+
+def read_manifest(path: str) -> Any:
+    """The content of a corpus's manifest, whatever it is.
+
+    Raises:
+      UserError: there is none, or it is no JSON.
+    """
     manifest_path = join(path, MANIFEST)
     try:
-        content = read_bytes(manifest_path)
-    except NotADirectoryError:
-        raise UserError(
-            f"{path}: is a file; give the folder that `weft run --output` named"
-        ) from None
+        return json.loads(read_bytes(manifest_path))
     except FileNotFoundError:
         raise UserError(_missing(path)) from None
+    except NotADirectoryError:
+        raise UserError(f"{path}: is a file; give the folder of `weft run --output`") from None
     except OSError as error:
         raise UserError(f"{manifest_path}: cannot be read: {first_line(error)}") from None
-    try:
-        manifest = json.loads(content)
     except ValueError:
-        raise UserError(f"{manifest_path}: is not JSON; run the same weft run again") from None
-    missing = [
-        key
-        for key, kind in KEYS.items()
-        if not isinstance(manifest, dict) or not isinstance(manifest.get(key), kind)
+        raise UserError(f"{manifest_path}: is no JSON; run the same `weft run` again") from None
+
+
+def manifest_faults(manifest: Any) -> list[str]:
+    """What a manifest lacks; what reads a manifest without any need not look again."""
+    if not isinstance(manifest, dict):
+        return ["it is no JSON object"]
+    version = manifest.get("schema_version")
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        return [f"its schema version is {version}, not {SCHEMA_VERSION}"]
+    faults = _faults(manifest, KEYS, "")
+    for key in ("models", "inputs", "files", "funnel"):
+        for i, entry in enumerate(manifest[key] if not faults else []):
+            faults += _faults(entry, ENTRIES[key], f"{key}[{i}].")
+            if key == "funnel" and not faults:
+                for k, rule in enumerate(entry["rules"]):
+                    faults += _faults(rule, ENTRIES["rules"], f"{key}[{i}].rules[{k}].")
+    return faults
+
+
+def _faults(entry: Any, keys: dict[str, type], place: str) -> list[str]:
+    found = entry if isinstance(entry, dict) else {}
+    return [
+        f"{place}{key} is {'missing' if key not in found else f'no {kind.__name__}'}"
+        for key, kind in keys.items()
+        if not isinstance(found.get(key), kind)
     ]
-    if missing:
-        raise UserError(f"{manifest_path}: is no manifest of weft: {', '.join(missing)} missing")
-    if manifest["schema_version"] > SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: has schema version {manifest['schema_version']}, this weft reads up to "
-            f"{SCHEMA_VERSION}; update weft"
-        )
-    return Corpus(path, manifest)
 
 
 def _missing(path: str) -> str:
