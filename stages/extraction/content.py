@@ -121,16 +121,19 @@ def _wrap_loose_text(root: Any) -> None:
     text between `</center>` or `</div>` and the next `<br><br>` is gone).
     """
     for block in list(root.iter(*_LOOSE_AFTER)):
-        if not block.tail or not block.tail.strip() or block.getparent() is None:
+        parent = block.getparent()
+        if parent is None:
             continue
-        paragraph = etree.Element("p")
-        paragraph.text, block.tail = block.tail, None
         following = []
         for sibling in block.itersiblings():
             if sibling.tag in BLOCK_TAGS:
                 break
             following.append(sibling)
-        parent = block.getparent()
+        # Without text of its own between them, a row of links stays what it is.
+        if not any((element.tail or "").strip() for element in (block, *following)):
+            continue
+        paragraph = etree.Element("p")
+        paragraph.text, block.tail = block.tail, None
         parent.insert(parent.index(block) + 1, paragraph)
         for sibling in following:
             paragraph.append(sibling)

@@ -139,7 +139,8 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
             if "svg" not in kind:
                 for candidate in found:
                     late = kind in _MODERN or _MODERN_FILE.search(candidate.url)
-                    (modern if late else known).append(candidate)
+                    # Where src is of such a format too, there is no other to wait for.
+                    (modern if late and not _MODERN_FILE.search(src) else known).append(candidate)
     is_placeholder = src.startswith("data:") or bool(_PLACEHOLDER.search(src.partition("?")[0]))
     # Values with a comma and blanks are srcset lists, which `listed` has already.
     lazy = [value for value in lazy if " " not in value.strip()]

@@ -400,13 +400,15 @@ def test_config_is_checked():
         ExtractionConfig(engine="magic")
 
 
+@pytest.mark.parametrize("start", ["These", "<a href=#x>These</a>"])
 @pytest.mark.parametrize("tag", ["center", "div", "p"])
-def test_text_behind_a_block_in_running_text_is_kept(tag):
+def test_text_behind_a_block_in_running_text_is_kept(tag, start):
     html = (
         "<html><body><h1>Title</h1>"
         + "One sentence follows another one here. " * 8
         + f"<br><br><{tag}><img src=/a.jpg><br><small>By us</small></{tag}>"
-        + "These words stand loose in their <b>container</b>. " * 5
+        + f"{start} words stand loose in their <b>container</b>. "
+        + "They are many and go on for quite some while. " * 5
         + "<br><br>"
         + "And these come after two line breaks. " * 8
         + "<br></body></html>"
