@@ -391,7 +391,8 @@ def validate(out: OutArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"valid": not found, "breaches": found})
     elif found:
-        console.print(f"{len(found):,} breaches", style="bold red")
+        counted = "1 breach" if len(found) == 1 else f"{len(found):,} breaches"
+        console.print(counted, style="bold red")
     else:
         _say_valid(out)
     if found:

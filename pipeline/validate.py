@@ -143,9 +143,12 @@ def _validate(corpus: Corpus) -> Iterator[Breach]:
     whole = all(len(readable[table]) == len(corpus.files(table)) for table in TABLES)
     if whole:
         yield from _references(seen)
-        for line in mismatches(
-            corpus.manifest["funnel"], rejected_counts(corpus), failed_counts(corpus)
-        ):
+        try:
+            rejected, failed = rejected_counts(corpus), failed_counts(corpus)
+        except UserError as error:
+            yield Breach("unreadable", str(error), "", MANIFEST)
+            return
+        for line in mismatches(corpus.manifest["funnel"], rejected, failed):
             yield Breach("funnel", line, "", MANIFEST)
 
 
@@ -494,11 +497,11 @@ def _image_infos(
 
     has_id = _valid(ids)
     config = corpus.manifest["config"]
-    if config.get("gather_images"):
+    if config.get("gather_images") is not None:
         yield from part.breaches(
             "image_id", _any(~has_id, owners, count), "an image has no image_id"
         )
-    if config.get("nsfw"):
+    if config.get("nsfw") is not None:
         unscored = has_id & ~_valid(flat.field("nsfw"))
         yield from part.breaches(
             "nsfw", _any(unscored, owners, count), "an image has no nsfw score"
@@ -525,7 +528,7 @@ def _images(part: _Part, corpus: Corpus, seen: _Seen, last: str) -> Checked:
         "phash", ~_matches(part.column("phash"), "^[0-9a-f]{16}$"), "phash is not 16 hex digits"
     )
     nsfw = part.column("nsfw")
-    if corpus.manifest["config"].get("nsfw"):
+    if corpus.manifest["config"].get("nsfw") is not None:
         yield from part.breaches("nsfw", ~_valid(nsfw), "the image has no nsfw score")
     score = _numpy(nsfw, 0.0)
     yield from part.breaches("nsfw", ~((score >= 0) & (score <= 1)), "nsfw is no probability")
