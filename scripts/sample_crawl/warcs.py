@@ -9,7 +9,6 @@ import io
 import uuid
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,10 @@ def _write_file(
     damaged = set()
     for start in range(0, len(pile), step := RECORDS_PER_MEMBER if number == GROUPED else 1):
         group = pile[start : start + step]
-        members.append(b"".join(_records(element, number) for element in group))
+        if number == PLAIN:
+            members.append(_request(group[0]))
+            keys.append([])
+        members.append(b"".join(_response(element) for element in group))
         keys.append([_key(element) for element in group])
         if any(isinstance(e, Page) and e.kind == "damaged_record" for e in group):
             damaged.add(len(members) - 1)
@@ -114,41 +116,45 @@ def _info(name: str) -> bytes:
     return buffer.getvalue()
 
 
-def _records(element: Page | Resource, number: int) -> bytes:
-    """The response as it stands in a file; in the plain file, its request stands before it."""
+def _request(element: Page | Resource) -> bytes:
+    """The request that stands before a response in the plain file."""
     buffer = io.BytesIO()
     writer = WARCWriter(buffer, gzip=False)
-    for record in _build(writer, element, with_request=number == PLAIN):
-        writer.write_record(record)
+    host, _, path = element.url.split("://", 1)[1].partition("/")
+    lines = StatusAndHeaders(
+        f"GET /{path} HTTP/1.1",
+        [("Host", host), ("Accept-Encoding", "gzip, br")],
+        is_http_request=True,
+    )
+    headers = {
+        "WARC-Date": element.crawl_time,
+        "WARC-Record-ID": _record_id("request", element.url, element.crawl_time),
+        "WARC-Concurrent-To": _record_id(_key(element)[2], element.url, element.crawl_time),
+    }
+    writer.write_record(
+        writer.create_warc_record(
+            element.url, "request", http_headers=lines, warc_headers_dict=headers
+        )
+    )
     return buffer.getvalue()
 
 
-def _build(
-    writer: WARCWriter, element: Page | Resource, with_request: bool
-) -> Iterator[ArcWarcRecord]:
-    kind = element.record_type if isinstance(element, Page) else "response"
+def _response(element: Page | Resource) -> bytes:
+    buffer = io.BytesIO()
+    writer = WARCWriter(buffer, gzip=False)
+    writer.write_record(_build(writer, element))
+    return buffer.getvalue()
+
+
+def _build(writer: WARCWriter, element: Page | Resource) -> ArcWarcRecord:
+    kind = _key(element)[2]
     record_id = _record_id(kind, element.url, element.crawl_time)
     headers = {"WARC-Date": element.crawl_time, "WARC-Record-ID": record_id}
-    if with_request:
-        host, _, path = element.url.split("://", 1)[1].partition("/")
-        lines = StatusAndHeaders(
-            f"GET /{path} HTTP/1.1",
-            [("Host", host), ("Accept-Encoding", "gzip, br")],
-            is_http_request=True,
-        )
-        request = {
-            "WARC-Date": element.crawl_time,
-            "WARC-Record-ID": _record_id("request", element.url, element.crawl_time),
-            "WARC-Concurrent-To": record_id,
-        }
-        yield writer.create_warc_record(
-            element.url, "request", http_headers=lines, warc_headers_dict=request
-        )
     http = StatusAndHeaders(element.status, _http_headers(element), protocol="HTTP/1.1")
     if kind == "revisit":
         digest = Digester("sha1")
         digest.update(element.body)
-        yield writer.create_revisit_record(
+        return writer.create_revisit_record(
             element.url,
             digest=str(digest),
             refers_to_uri=element.url,
@@ -156,8 +162,7 @@ def _build(
             http_headers=http,
             warc_headers_dict=headers,
         )
-        return
-    yield writer.create_warc_record(
+    return writer.create_warc_record(
         element.url,
         "response",
         payload=io.BytesIO(element.body),
