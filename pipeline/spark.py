@@ -26,6 +26,7 @@ Limits, all but the last refused with NotImplementedError before anything runs:
 
 import atexit
 import functools
+import gc
 import itertools
 import os
 import sys
@@ -707,7 +708,8 @@ class _Work:
         first = next(chunks, None)
         if first is None:
             return
-        processor = _idle.pop(self.descriptor, None) or self._set_up()
+        known = _idle.pop(self.descriptor, None)
+        processor = known or self._set_up()
         try:
             yield from self._bundle(processor, first, chunks)
             processor.reset()
@@ -716,7 +718,12 @@ class _Work:
             raise
         _idle[self.descriptor] = processor
         while len(_idle) > IDLE_PROCESSORS:
+            gc.unfreeze()
             _idle.popitem(last=False)[1].shutdown()
+        if not known:
+            # Spark collects garbage after each task; to look at torch each time takes longer than
+            # many a task.
+            gc.freeze()
 
     def _set_up(self) -> bundle_processor.BundleProcessor:
         FileSystems.set_options(PipelineOptions.from_dictionary(self.options))
