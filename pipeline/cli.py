@@ -383,8 +383,9 @@ def validate(out: OutArgument, as_json: JsonOption = False) -> None:
     found = []
     console = output_console()
     breaches = check(out)
-    with error_console().status("checking ..."):
+    with error_console().status("checking ...") as status:
         for breach in breaches:
+            status.stop()
             found.append(dataclasses.asdict(breach))
             if not as_json:
                 console.print(Text(clean(breach)), soft_wrap=True)

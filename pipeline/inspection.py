@@ -1,5 +1,6 @@
 """What a corpus holds: tables and columns from footers, distributions from single columns."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -163,10 +164,19 @@ def print_summary(console: Console, data: dict[str, Any]) -> None:
         rows,
     )
     for table in data["tables"]:
+        # Fields of structs are indented on a terminal; elsewhere each line says its whole name.
+        short = r"^\w+\[\]\.", "  ."
         print_table(
             console,
             [Column("column"), Column("type", style="cyan"), Column("", style="dim", fold=True)],
-            [(c["column"], c["type"], c["description"]) for c in table["columns"]],
+            [
+                (
+                    re.sub(*short, c["column"]) if console.is_terminal else c["column"],
+                    c["type"],
+                    c["description"],
+                )
+                for c in table["columns"]
+            ],
             title=table["table"],
         )
 

@@ -21,7 +21,7 @@ from pipeline.terminal import clean
 from schemas.corpus import DOCUMENTS
 
 TEXT_WIDTH = 100
-THUMBNAIL_WIDTH = 40
+THUMBNAIL_WIDTH = 32
 MATCHED = "bold cyan"
 
 
@@ -230,8 +230,7 @@ def _print_image(
         if value:
             _print_fact(console, name, clean(value), MATCHED if name == "matched" else "")
     console.print(Text("└", style="cyan"))
-    if not console.is_terminal:
-        console.print()
+    console.print()
 
 
 def _print_fact(console: Console, name: str, value: str, style: str) -> None:

@@ -80,7 +80,9 @@ def print_table(
     if not console.is_terminal:
         _print_plain(console, columns, cells)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim", border_style="dim")
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", border_style="dim"
+    )
     for column in columns:
         table.add_column(
             Text(column.name),
@@ -92,6 +94,7 @@ def print_table(
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
+    console.print()
 
 
 def _print_plain(
@@ -109,5 +112,6 @@ def _print_plain(
 
 
 def print_json(data: Any) -> None:
-    """Plain ASCII, so that nothing in it reaches a terminal raw."""
-    sys.stdout.write(json.dumps(data, indent=1) + "\n")
+    """Printable ASCII, so that nothing in it reaches a terminal raw."""
+    text = json.dumps(data, indent=1).replace("\x7f", "\\u007f")
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,176 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app, root_cause
+from pipeline.errors import UserError
+
+WEFT = Path(sys.executable).with_name("weft")
+COMMANDS = ("run", "stats", "inspect", "show", "validate")
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def weft(*arguments, **more):
+    return subprocess.run(
+        [WEFT, *map(str, arguments)], capture_output=True, text=True, check=False, **more
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"weft {command} " in result.output.split("Examples")[1]
+
+
+def test_the_installed_command(corpus):
+    done = weft("validate", corpus)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "valid: 3 documents, 2 images, 4 rejected, 1 failed\n"
+    (corpus / "documents/part-00001-of-00002.parquet").unlink()
+    done = weft("validate", corpus)
+    assert done.returncode == 1
+    assert done.stdout == (
+        "documents/part-00001-of-00002.parquet: missing: the file is not there\n1 breach\n"
+    )
+
+
+def test_another_encoding_is_no_error(corpus):
+    done = weft("show", corpus, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "image 1  8?6  png" in done.stdout
+
+
+def test_validate_as_json(corpus):
+    assert json.loads(invoke("validate", corpus, "--json").stdout) == {
+        "valid": True,
+        "breaches": [],
+    }
+    (corpus / "images/extra").write_text("")
+    result = invoke("validate", corpus, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["breaches"] == [
+        {
+            "check": "stray file",
+            "message": "is not in the manifest",
+            "table": "images",
+            "file": "images/extra",
+            "row": None,
+        }
+    ]
+
+
+@pytest.mark.parametrize("command", ["stats", "inspect", "show", "validate"])
+def test_user_errors_are_a_line_and_leave_with_2(command, tmp_path):
+    result = invoke(command, tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {tmp_path}/nowhere: no such folder\n"
+    assert result.stdout == ""
+
+
+# --- weft run -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_with(monkeypatch):
+    """Puts a function in the place of the pipeline, to see what the command gives it."""
+
+    def put(function):
+        monkeypatch.setattr("pipeline.run.run", function)
+
+    return put
+
+
+def test_run_hands_over_its_arguments_and_says_what_came_of_it(tmp_path, draft, run_with):
+    given = []
+    out = tmp_path / "my corpus"
+
+    def pretended(config, inputs, output, sets, beam_args, _console):
+        given.append((config, inputs, output, sets, beam_args))
+        return draft.write(out)
+
+    run_with(pretended)
+    result = invoke(
+        "run", "sample", "--input", "a.warc", "-i", "b", "--output", out,
+        "--set", "write.shards=2", "-s", "clip.threads=1",
+        "--", "--direct_num_workers=2", "--x", "y",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert given == [
+        ("sample", ["a.warc", "b"], str(out), ["write.shards=2", "clip.threads=1"],
+         ["--direct_num_workers=2", "--x", "y"])
+    ]  # fmt: skip
+    assert "filter_pages   page            6     3         2       1      50.0 %" in result.stdout
+    assert "3 documents and 2 images (" in result.stdout
+    assert f"  weft show '{out}'       read a document" in result.stdout
+
+
+def test_run_refuses_an_input_without_its_option(tmp_path):
+    result = invoke("run", "sample", "a.warc", "-i", "b", "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "a.warc: unexpected; WARC files are given with --input PATH" in result.stderr
+
+
+def test_a_user_error_of_a_run(run_with):
+    def refused(*_arguments):
+        raise UserError("config.yaml: clip.model: unknown")
+
+    run_with(refused)
+    result = invoke("run", "config.yaml", "-i", "a", "-o", "b")
+    assert (result.exit_code, result.stderr) == (2, "error: config.yaml: clip.model: unknown\n")
+
+
+def broken(_element):
+    try:
+        raise ValueError("the index is of another width")
+    except ValueError as error:
+        raise RuntimeError("could not score") from error
+
+
+def failing(*_arguments):
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        _ = pipeline | beam.Create([1]) | "Score images" >> beam.Map(broken)
+
+
+def test_a_failed_job_is_shortened_to_its_root(run_with):
+    run_with(failing)
+    result = invoke("run", "sample", "-i", "a", "-o", "b")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert lines[0] == "error: ValueError: the index is of another width"
+    assert lines[1] == "  in step   Score images"
+    assert lines[2].startswith("  at        pipeline/test_cli.py:")
+    assert "--traceback" in lines[3]
+    assert len(lines) == 4
+
+
+def test_traceback_prints_it_all(run_with):
+    run_with(failing)
+    result = invoke("run", "sample", "-i", "a", "-o", "b", "--traceback")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback (most recent call last)")
+    assert "RuntimeError: could not score [while running 'Score images']" in result.stderr
+
+
+def test_root_cause_ends_in_a_ring():
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert root_cause(one) is other
+
+
+def test_a_real_run_of_nothing_says_why(tmp_path):
+    done = weft("run", "sample", "--input", tmp_path / "none.warc.gz", "--output", tmp_path / "o")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "none.warc.gz" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
