@@ -91,14 +91,29 @@ class Corpus:
         """
         for file in self.files(table):
             parquet = self.parquet(file)
-            try:
-                for group in range(parquet.num_row_groups):
-                    yield file, group, parquet.read_row_group(group, columns=list(columns))
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(
-                    f"{self.path}: {file['path']} is broken ({first_line(error)}); "
-                    "`weft validate` names every such file"
-                ) from None
+            for group in range(parquet.num_row_groups):
+                yield file, group, self.row_group(file, parquet, group, columns)
+
+    def row_group(
+        self, file: dict[str, Any], parquet: pq.ParquetFile, group: int, columns: Sequence[str]
+    ) -> pa.Table:
+        """One row group of a file that `parquet` opened.
+
+        Raises:
+          UserError: it is broken or lacks a column.
+        """
+        try:
+            table = parquet.read_row_group(group, columns=list(columns))
+        except (OSError, pa.ArrowException) as error:
+            reason = f"is broken ({first_line(error)})"
+        else:
+            missing = {column.split(".")[0] for column in columns} - set(table.column_names)
+            if not missing:
+                return table
+            reason = f"lacks {', '.join(sorted(missing))}"
+        raise UserError(
+            f"{self.path}: {file['path']} {reason}; `weft validate` names every such file"
+        )
 
 
 def open_corpus(path: str) -> Corpus:

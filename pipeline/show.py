@@ -38,7 +38,7 @@ def find_document(corpus: Corpus, wanted: str = "") -> dict[str, Any]:
     if not corpus.rows("documents"):
         raise UserError(f"{corpus.path}: has no documents; `weft stats` says why")
     file, group, row = _locate(corpus, wanted) if wanted else _most_images(corpus)
-    table = corpus.parquet(file).read_row_group(group, columns=DOCUMENTS.names)
+    table = corpus.row_group(file, corpus.parquet(file), group, DOCUMENTS.names)
     [document] = table.slice(row, 1).to_pylist()
     return dict(document)
 
@@ -104,11 +104,11 @@ def images_of(
     for file in corpus.files("images") if wanted else ():
         parquet = corpus.parquet(file)
         for group in range(parquet.num_row_groups):
-            column = parquet.read_row_group(group, columns=["image_id"])["image_id"]
+            column = corpus.row_group(file, parquet, group, ["image_id"])["image_id"]
             mask = pc.is_in(column, ids)
             if pc.any(mask).as_py():
                 names = ["image_id", *columns]
-                rows = parquet.read_row_group(group, columns=names).filter(mask).to_pylist()
+                rows = corpus.row_group(file, parquet, group, names).filter(mask).to_pylist()
                 found |= {row["image_id"]: row for row in rows}
         if len(found) == len(wanted):
             break
@@ -214,12 +214,12 @@ def _print_image(
         "" if info["nsfw"] is None else f"nsfw {info['nsfw']:.3f}",
         (info["image_id"] or "not fetched")[:12],
     ]
-    head = Text("┌ ", style="cyan").append(f"image {number + 1}", style="bold cyan")
-    head.append("  " + "  ".join(clean(fact) for fact in facts if fact), style="not bold default")
+    head = _bar("┌").append(f"image {number + 1}", style=MATCHED)
+    head.append("  " + "  ".join(clean(fact) for fact in facts if fact))
     console.print(head)
     if thumbnails and record.get("bytes"):
         for line in thumbnail(record["bytes"], min(THUMBNAIL_WIDTH, console.width - 4)):
-            console.print(Text("│ ", style="cyan").append_text(line))
+            console.print(_bar("│").append_text(line))
     lines = [(name, info[name]) for name in ("url", "alt", "title", "caption", "link")]
     if info["matched_text_index"] is not None:
         sentence = document["text_list"][info["matched_text_index"]]
@@ -229,22 +229,27 @@ def _print_image(
     for name, value in lines:
         if value:
             _print_fact(console, name, clean(value), MATCHED if name == "matched" else "")
-    console.print(Text("└", style="cyan"))
+    console.print(_bar("└"))
     console.print()
+
+
+def _bar(mark: str) -> Text:
+    """The frame at the left of an image."""
+    return Text().append(mark if mark == "└" else f"{mark} ", style="cyan")
 
 
 def _print_fact(console: Console, name: str, value: str, style: str) -> None:
     """A labelled line inside the frame, folded so that the frame stays whole."""
-    label = Text("│ ", style="cyan").append(f"{name:<9}", style="dim not bold")
+    label = _bar("│").append(f"{name:<9}", style="dim")
     if not console.is_terminal:
         console.print(label.append(value), soft_wrap=True)
         return
     room = max(20, min(console.width, TEXT_WIDTH) - label.cell_len)
-    value_style = "dim" if name in ("url", "link") else "default"
+    value_style = style or ("dim" if name in ("url", "link") else "")
     for i, line in enumerate(Text(value).wrap(console, room)):
-        start = label.copy() if i == 0 else Text("│ ", style="cyan").append(" " * 9)
+        start = label.copy() if i == 0 else _bar("│").append(" " * 9)
         line.rstrip()
-        line.stylize(style or value_style)
+        line.stylize(value_style)
         console.print(start.append_text(line))
 
 

@@ -56,12 +56,16 @@ def _console(stderr: bool) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not wraps)
 
 
+# The least width of a column whose cells may take several lines.
+FOLDED = 20
+
+
 @dataclass(frozen=True)
 class Column:
     """Attributes:
     right: numbers stand at the right.
     style: of its cells.
-    fold: long cells are cut at the edge of the terminal where others may not be.
+    fold: its cells may take several lines where the terminal is narrow.
     """
 
     name: str
@@ -77,19 +81,29 @@ def print_table(
     cells = [["" if cell is None else clean(cell) for cell in row] for row in rows]
     if title:
         console.print(Text(title, style="bold"))
-    if not console.is_terminal:
-        _print_plain(console, columns, cells)
+    # A number that was cut is a wrong number: too wide a table is left to the terminal to wrap.
+    widths = [max([cell_len(c.name), *(cell_len(row[i]) for row in cells)])
+              for i, c in enumerate(columns)]  # fmt: skip
+    needed = sum(FOLDED if c.fold else w for c, w in zip(columns, widths, strict=True))
+    if not console.is_terminal or needed + 2 * (len(columns) - 1) > console.width:
+        _print_plain(console, columns, cells, widths)
         return
     table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", border_style="dim"
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="dim",
+        border_style="dim",
     )
-    for column in columns:
+    for column, width in zip(columns, widths, strict=True):
         table.add_column(
             Text(column.name),
             justify="right" if column.right else "left",
             style=column.style,
             no_wrap=not column.fold,
-            overflow="fold" if column.fold else "ellipsis",
+            min_width=None if column.fold else width,
+            overflow="fold",
         )
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
@@ -98,11 +112,12 @@ def print_table(
 
 
 def _print_plain(
-    console: Console, columns: Sequence[Column], cells: Sequence[Sequence[str]]
+    console: Console,
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[str]],
+    widths: Sequence[int],
 ) -> None:
-    lines = [[column.name for column in columns], *cells]
-    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
+    for line in [[column.name for column in columns], *cells]:
         padded = []
         for cell, width, column in zip(line, widths, columns, strict=True):
             blanks = " " * (width - cell_len(cell))

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import apache_beam as beam
@@ -9,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app, root_cause
+from pipeline.config import presets
 from pipeline.errors import UserError
+from pipeline.terminal import clean
 
 WEFT = Path(sys.executable).with_name("weft")
 COMMANDS = ("run", "stats", "inspect", "show", "validate")
@@ -174,3 +177,18 @@ def test_a_real_run_of_nothing_says_why(tmp_path):
     assert "none.warc.gz" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_help_names_every_preset():
+    told = " ".join(invoke("run", "--help").output.replace("│", " ").split())
+    assert presets()
+    assert all(f" {name}" in told for name in presets())
+
+
+def test_clean_leaves_no_control_and_no_bidi_character():
+    for code in [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]:
+        shown = clean(f"a{chr(code)}b")
+        assert len(shown) == 3
+        assert shown[1] == " " or unicodedata.category(shown[1]) == "So"
+    assert clean("a\nb\x1b", lines=True) == "a\nb␛"
+    assert clean("نام‌ها 👩‍🚀 é") == "نام‌ها 👩‍🚀 é"  # joiners are part of words and emoji

@@ -2,10 +2,12 @@ import json
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.corpus import corpus_digest, open_corpus
 from pipeline.errors import UserError
+from schemas.corpus import DOCUMENTS
 
 
 def test_opens(corpus):
@@ -67,6 +69,21 @@ def test_a_missing_file_is_named_with_a_remedy(corpus):
     (corpus / "documents/part-00001-of-00002.parquet").unlink()
     with pytest.raises(UserError, match=r"part-00001-of-00002\.parquet is missing; `weft validate"):
         list(open_corpus(str(corpus)).batches("documents", ["doc_id"]))
+
+
+def test_a_broken_file_is_named_with_a_remedy(corpus):
+    path = corpus / "documents/part-00001-of-00002.parquet"
+    data = path.read_bytes()
+    path.write_bytes(b"\0" * 2_000 + data[2_000:])
+    with pytest.raises(UserError, match=r"part-00001-of-00002\.parquet is broken"):
+        list(open_corpus(str(corpus)).batches("documents", DOCUMENTS.names))
+
+
+def test_a_missing_column_is_named(corpus):
+    path = corpus / "images/part-00000-of-00002.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["format"]), path)
+    with pytest.raises(UserError, match=r"part-00000-of-00002\.parquet lacks format"):
+        list(open_corpus(str(corpus)).batches("images", ["image_id", "format"]))
 
 
 def test_digest_ignores_the_order_of_files():
