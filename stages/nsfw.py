@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,29 @@ class NsfwScorer:
 
 
 def _load_head(path: str, dimension: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    tensors = load_file(path)
+    wrong = f"nsfw: {path} is no head from {dimension} features to one score"
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"nsfw: there is no head at {path}") from None
+    except SafetensorError as error:
+        raise ValueError(f"{wrong}: {error}") from None
     count = len(tensors) // 2
+    names = {f"{i}.{part}" for i in range(count) for part in ("weight", "bias")}
+    if not count or tensors.keys() != names:
+        raise ValueError(f"{wrong}: it holds {', '.join(sorted(tensors)) or 'nothing'}")
     layers = [(tensors[f"{i}.weight"], tensors[f"{i}.bias"]) for i in range(count)]
-    if not layers or layers[0][0].shape[1] != dimension or layers[-1][0].shape[0] != 1:
-        raise ValueError(f"nsfw: {path} is no head from {dimension} features to one score")
+    width = dimension
+    for i, (weight, bias) in enumerate(layers):
+        outputs = 1 if i == count - 1 else bias.size
+        if weight.shape != (outputs, width) or bias.shape != (outputs,):
+            raise ValueError(
+                f"{wrong}: layer {i} is {weight.shape} and {bias.shape} for {width} inputs"
+            )
+        width = outputs
     return layers
 
 
@@ -73,4 +90,4 @@ def _apply_head(layers: list[tuple[np.ndarray, np.ndarray]], feature: np.ndarray
     for weight, bias in layers[:-1]:
         x = np.maximum(weight @ x + bias, 0)
     weight, bias = layers[-1]
-    return float(1 / (1 + np.exp(-(weight @ x + bias)[0])))
+    return float(expit((weight @ x + bias)[0]))
