@@ -365,6 +365,40 @@ def show(
 
 
 @app.command()
+def view(
+    out: OutArgument,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PAGE", help="The HTML page to write.")
+    ] = "report.html",
+    documents: Annotated[
+        int, typer.Option("--documents", min=0, metavar="N", help="Show N documents.")
+    ] = 24,
+) -> None:
+    """Write one HTML page to look at: funnel, distributions, documents with their pictures.
+
+    The page holds all that it shows and loads nothing. The documents with the most images come
+    first.
+
+    **Examples**
+
+        weft view corpus/ -o report.html
+
+        weft view corpus/ --documents 100
+    """
+    from pipeline.card import size
+    from pipeline.corpus import first_line, open_corpus
+    from pipeline.view import report
+
+    page = report(open_corpus(out), documents).encode()
+    try:
+        with open(output, "wb") as file:
+            file.write(page)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {first_line(error)}") from None
+    output_console().print(f"{clean(output)} ({size(len(page))})")
+
+
+@app.command()
 def validate(out: OutArgument, as_json: JsonOption = False) -> None:
     """Check every file and row of a corpus; each breach is one line, and the exit code is 1.
 
