@@ -20,7 +20,8 @@ from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
 
 REJECTED: Final = "rejected"
-_OUR_CODE = str(Path(__file__).resolve().parent.parent)
+_ROOT = Path(__file__).parent.parent
+_PACKAGES = {"filters", "pipeline", "schemas", "stages"}
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
@@ -167,10 +168,10 @@ def _explain(bad: Any, stage: str, who: Callable[[Any], Identity]) -> Failure:
 def _failure(who: Identity, stage: str, error: str, trace: list[str]) -> Failure:
     # Only our own frames: a runner's frames differ from runner to runner, a corpus must not.
     frames = [
-        f"{Path(path).relative_to(_OUR_CODE)}:{line} {name}"
+        f"{ours}:{line} {name}"
         for entry in trace
         for path, line, name in _FRAME.findall(entry)
-        if path.startswith(_OUR_CODE) and "site-packages" not in path
+        if (ours := _our_path(path))
     ]
     return Failure(
         who.element_id,
@@ -182,6 +183,17 @@ def _failure(who: Identity, stage: str, error: str, trace: list[str]) -> Failure
         who.warc_file,
         who.warc_offset,
     )
+
+
+def _our_path(path: str) -> str:
+    """The path from the root of our packages; empty for code of others.
+
+    Installed, our packages lie among those of others.
+    """
+    if not Path(path).is_relative_to(_ROOT):
+        return ""
+    inside = Path(path).relative_to(_ROOT)
+    return inside.as_posix() if inside.parts[0] in _PACKAGES else ""
 
 
 def _count_kept(element: Any, stage: str) -> Any:
