@@ -73,7 +73,8 @@ def place(
       The placed document or the objection against it, and a rejection for each image that left.
 
     Raises:
-      ValueError: an image has no CLIP feature, or one of another width.
+      ValueError: an image has no CLIP feature, or one of another width, or a similarity is not
+        finite.
     """
     indices = [i for i, node in enumerate(document.nodes) if isinstance(node, Image)]
     if config.method is Method.DOM:
@@ -84,6 +85,8 @@ def place(
     if not sentences:
         return Objection(STAGE, Reason.NO_SENTENCE, 0.0, ""), []
     similarity = np.stack([_feature(document, i, features.shape[1]) for i in indices]) @ features.T
+    if not np.isfinite(similarity).all():
+        raise ValueError("a similarity is not finite")
     pruned = []
     if (least := config.min_max_similarity) is not None:
         best = similarity.max(axis=1)
