@@ -231,7 +231,7 @@ def _figure(row: dict[str, Any], i: int, pictures: Mapping[str, str]) -> dict[st
         "hue": i % HUES + 1,
         "info": info,
         "picture": pictures.get(info["image_id"]),
-        "absent": "not decoded" if info["image_id"] else "not fetched",
+        "absent": "no bytes" if info["image_id"] else "not fetched",
         "facts": [fact for fact in facts if fact],
         "sentence": None if at is None else row["text_list"][at],
         "similarity": None if at is None else f"{info['matched_sim']:.2f}",
@@ -407,7 +407,7 @@ def _histograms(values: Mapping[str, np.ndarray], config: dict[str, Any]) -> lis
     floors = {"min_similarity": place.get("min_similarity"),
               "min_max_similarity": place.get("min_max_similarity")}  # fmt: skip
     if floors["min_similarity"] == floors["min_max_similarity"]:
-        floors = {"min similarity": floors["min_similarity"]}
+        floors = {"min_similarity": floors["min_similarity"]}
 
     def both(name: str) -> np.ndarray:
         return np.concatenate([values[name], values[f"!{name}"]])
