@@ -175,15 +175,32 @@ def _is_rule(value: Any) -> bool:
     return isinstance(getattr(type(value), "on", None), On)
 
 
-def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping: the first would be lost without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Reads a config and what it extends; `chain` are the files that extend it."""
     path = Path(name)
     if not path.is_file() and name in presets():
         path = Path(str(importlib.resources.files("configs") / f"{name}.yaml"))
+    if path.resolve() in chain:
+        raise UserError(f"{chain[-1]}: extends: {name} extends this file in turn")
     try:
-        data = yaml.safe_load(path.read_text("utf-8"))
+        data = yaml.load(path.read_text("utf-8"), _Loader)
     except FileNotFoundError:
         known = ", ".join(presets())
-        raise UserError(f"{name}: no such file, and no preset of that name ({known})") from None
+        where = f"{chain[-1]}: extends: {name}" if chain else name
+        raise UserError(f"{where}: no such file, and no preset of that name ({known})") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{name}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -193,10 +210,11 @@ def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     base = data.pop("extends", None)
     if base is None:
         return data
-    if not isinstance(base, str) or base in seen:
-        raise UserError(f"{name}: extends: must name another config, which it does not")
+    if not isinstance(base, str):
+        raise _wrong(base, "the name of a config", "extends", name)
     near = path.parent / base
-    return _merged(_read(str(near) if near.is_file() else base, (*seen, name, base)), data)
+    found = str(near) if near.is_file() else base
+    return _merged(_read(found, (*chain, path.resolve())), data)
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -239,8 +257,10 @@ def _rule_in(rules: list[Any], name: str, source: str) -> dict[str, Any]:
         if rule == name:
             rules[position] = rule = {name: {}}
         if isinstance(rule, dict) and list(rule) == [name]:
-            rule[name] = rule[name] or {}
-            return typing.cast(dict[str, Any], rule[name])
+            rule[name] = fields = rule[name] or {}
+            if not isinstance(fields, dict):
+                raise _wrong(fields, "the fields of the rule", name, source)
+            return fields
     raise UserError(f"{source}: the list has no rule {name!r}")
 
 
@@ -302,7 +322,9 @@ def _build_dataclass(cls: Any, value: Any, key: str, source: str) -> Any:
     try:
         return cls(**built)
     except (ValueError, TypeError, OSError) as error:
-        raise UserError(f"{source}: {key + ': ' if key else ''}{error}") from None
+        # Messages of the stages' own checks begin with the section, which the key says already.
+        text = str(error).removeprefix(f"{key.rpartition('.')[2]}: ")
+        raise UserError(f"{source}: {key + ': ' if key else ''}{text}") from None
 
 
 def _rules(value: Any, key: str, source: str) -> Rules:
