@@ -19,6 +19,7 @@ from warcio.exceptions import ArchiveLoadFailed
 
 from pipeline.build import DEDUP, EXTRACT, IMAGES, LOCATIONS
 from pipeline.run import run
+from pipeline.validate import validate
 from schemas.dedup import Removal
 from schemas.document import Document
 from schemas.image import ImageLocation, ImageVerdict
@@ -118,6 +119,10 @@ def test_what_enters_a_stage_leaves_it(corpus: tuple[Path, dict[str, Any]]):
         for before, after in pairwise([stage for stage in line if stage in stages]):
             assert flow[after]["entered"] == flow[before]["kept"]
     assert flow["place_images"]["kept"] == len(_table(out, "documents"))
+
+
+def test_the_corpus_keeps_its_promises(corpus: tuple[Path, dict[str, Any]]):
+    assert [str(breach) for breach in validate(str(corpus[0]))] == []
 
 
 def test_only_what_is_damaged_fails(corpus: tuple[Path, dict[str, Any]]):

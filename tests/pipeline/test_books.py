@@ -21,6 +21,7 @@ from PIL import Image
 from warcio.archiveiterator import ArchiveIterator
 
 from pipeline.run import run
+from pipeline.validate import validate
 
 # What a book changes in a preset. The weights of ViT-L-14 are not at hand: the embedded model sees
 # images in its place, but knows drawn scenes only, so what it says of plates must not reject.
@@ -70,6 +71,7 @@ class Books:
 
 @dataclass(frozen=True)
 class Corpus:
+    path: Path
     preset: str
     manifest: dict[str, Any]
     documents: list[dict[str, Any]]
@@ -109,7 +111,11 @@ def corpus(
     manifest = run(str(config), books.files, str(folder / "out"))
     tables = [pq.read_table(folder / "out" / name).to_pylist()
               for name in ("documents", "images", "rejected", "failed")]  # fmt: skip
-    return Corpus(request.param, manifest, *tables)
+    return Corpus(folder / "out", request.param, manifest, *tables)
+
+
+def test_the_corpus_keeps_its_promises(corpus: Corpus):
+    assert [str(breach) for breach in validate(str(corpus.path))] == []
 
 
 def test_every_page_has_one_outcome(corpus: Corpus, books: Books):
