@@ -24,6 +24,7 @@ from stages.inputs import list_inputs
 from stages.read_rows import RESULT
 
 PHASE_MANIFEST = "manifest.json"
+STARTED = "started"
 BYTES_A_SHARD = 512_000_000
 
 # The sections of the config that a phase depends on, beside all that the phases before it do.
@@ -130,6 +131,7 @@ def _run_phase(
     else:
         stale.append(files.join(plan.output, MANIFEST))
     _remove(stale)
+    files.write_atomically(files.join(folder, STARTED), b"")
     with console.status(f"{phase} ..."):
         pipeline = beam.Pipeline(options=options)
         plan.phases[phase](pipeline, plan)
