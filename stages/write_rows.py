@@ -37,7 +37,8 @@ def bucket_of(key: str, buckets: int) -> int:
 class WriteRows(beam.PTransform):
     """Writes rows of `row_type` under `directory`/`table`, in `buckets` by `key(row)`.
 
-    A file is closed when about `max_bytes` of Arrow data are held.
+    A file is closed when about `max_bytes` of Arrow data are held; writing it takes about
+    four times as much, which is what a worker needs for each table.
     """
 
     table: str
@@ -45,7 +46,7 @@ class WriteRows(beam.PTransform):
     row_type: type
     key: Callable[[Any], str]
     buckets: int = 1
-    max_bytes: int = 64 << 20
+    max_bytes: int = 16 << 20
 
     def __post_init__(self):
         super().__init__(f"Write {self.table}")
