@@ -14,7 +14,7 @@ What a stage writes for several readers is persisted to memory and disk and drop
 reader, so no stage runs twice except after a failure, when Spark repeats the task. DoFns must bear
 that, as everywhere in Beam.
 
-Limits, all but the last refused with NotImplementedError before anything runs:
+Limits; what cannot run is refused with NotImplementedError, the first two before anything runs:
   State and timers (so GroupIntoBatches), bundle finalization, time-sorted or stable input.
   Unbounded collections, and transforms of other languages.
   Splittable DoFns are split at the start only; one that defers work fails when it does.
@@ -22,6 +22,7 @@ Limits, all but the last refused with NotImplementedError before anything runs:
   Resource hints are ignored.
   Side inputs go through the driver's memory and are copied to every worker process.
   All values of a key, and all that one element of input yields, are held in memory by a worker.
+  Each core has a Python worker of its own, which loads its own models.
 """
 
 import atexit
@@ -386,6 +387,12 @@ class _Job:
         self._written: dict[bytes, list[_Written]] = defaultdict(list)
         self._persisted: list[_Persisted] = []
         self._side_buffers = {side.buffer for stage in plan.stages for side in _side_inputs(stage)}
+        self._writers = Counter(
+            buffer
+            for stage in plan.stages
+            for buffer in {write.spec.payload for write in _writes(stage)}
+        )
+        self._numbers = {buffer: number for number, buffer in enumerate(self._writers)}
         self._readers = Counter(
             buffer
             for stage in plan.stages
@@ -418,30 +425,28 @@ class _Job:
             broadcasts.append(side_inputs)
         (read,) = _reads(stage)
         source = self._read(read)
-        buffers = list(dict.fromkeys(write.spec.payload for write in _writes(stage)))
+        buffers = {write.spec.payload for write in _writes(stage)}
         work = _Work(
             self._descriptor(f"{self._id}-{number}", stage),
             read.unique_name,
-            {write.unique_name: buffers.index(write.spec.payload) for write in _writes(stage)},
+            {write.unique_name: self._numbers[write.spec.payload] for write in _writes(stage)},
             side_inputs,
             self._options,
         )
         rdd = source.rdd.mapPartitions(work)
-        if (
-            len(buffers) == 1
-            and self._readers[buffers[0]] == 1
-            and buffers[0] not in self._side_buffers
-        ):
-            # Its one reader pulls it along, in the same task where no shuffle lies between.
-            self._written[buffers[0]].append(_Written(rdd.mapPartitions(_untag), source.held))
-            return
+        if len(buffers) == 1:
+            (buffer,) = buffers
+            ends = self._writers[buffer], self._readers[buffer]
+            if ends == (1, 1) and buffer not in self._side_buffers:
+                # Its one reader pulls it along, in the same task where no shuffle lies between.
+                self._written[buffer].append(_Written(rdd, source.held))
+                return
         readers = sum(self._readers[buffer] for buffer in buffers)
         if readers:
             persisted = _Persisted(rdd.persist(StorageLevel.MEMORY_AND_DISK), readers)
             self._persisted.append(persisted)
-            for index, buffer in enumerate(buffers):
-                part = rdd.mapPartitions(functools.partial(_untag, only=index))
-                self._written[buffer].append(_Written(part, [persisted]))
+            for buffer in buffers:
+                self._written[buffer].append(_Written(rdd, [persisted]))
         rdd._jrdd.count()  # RDD.count would send all that was written to Python once more
         self._release(source.held)
 
@@ -457,7 +462,7 @@ class _Job:
         if buffer == translations.IMPULSE_BUFFER:
             return _Written(self._context.parallelize([ENCODED_IMPULSE_VALUE], 1))
         parts = self._written[buffer]
-        rdd = self._union([part.rdd for part in parts])
+        rdd = self._chunks(buffer)
         held = [persisted for part in parts for persisted in part.held]
         kind, name = translations.split_buffer_id(buffer)
         (collection,) = read.outputs.values()
@@ -473,13 +478,18 @@ class _Job:
             rdd = rdd.mapPartitions(_from_hashed)
         return _Written(rdd, held)
 
-    def _union(self, rdds: list[RDD]) -> RDD:
+    def _chunks(self, buffer: bytes) -> RDD:
+        """What was written to a buffer. The union is of what Spark holds, not of what Python
+        selects of it: a task then has one Python worker, not one for each part besides, and the
+        models that workers keep stay few."""
+        rdds = [part.rdd for part in self._written[buffer]]
         if not rdds:
             return self._context.parallelize([], 1)
         rdd = rdds[0] if len(rdds) == 1 else self._context.union(rdds)
         # Each part of a Flatten brings its own partitions, many of them empty.
         most = 2 * self._partitions
-        return rdd.coalesce(most) if rdd.getNumPartitions() > most else rdd
+        rdd = rdd.coalesce(most) if rdd.getNumPartitions() > most else rdd
+        return rdd.mapPartitions(functools.partial(_select, self._numbers[buffer]))
 
     def _group(self, name: str, collection: str) -> _Group:
         components = self._plan.context.components
@@ -522,9 +532,9 @@ class _Job:
         wanted = list(_side_inputs(stage))
         for side in wanted:
             if side.buffer not in collected:
-                parts = self._written[side.buffer]
-                collected[side.buffer] = self._union([part.rdd for part in parts]).collect()
-                self._release([persisted for part in parts for persisted in part.held])
+                collected[side.buffer] = self._chunks(side.buffer).collect()
+                for part in self._written[side.buffer]:
+                    self._release(part.held)
             safe = self._plan.context.safe_coders[self._plan.coder_of(side.collection)]
             coder = _context_of(self._plan.worker_components).coders[safe]
             grouping = WindowGroupingBuffer(side.pattern, coder)
@@ -574,8 +584,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _untag(tagged: Iterable[tuple[int, bytes]], only: int = 0) -> Iterator[bytes]:
-    return (chunk for index, chunk in tagged if index == only)
+def _select(number: int, numbered: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+    return (chunk for buffer, chunk in numbered if buffer == number)
 
 
 def _decode_all(chunks: Iterable[bytes], coder: coders.Coder) -> Iterator[Any]:
@@ -695,7 +705,7 @@ _idle: OrderedDict[bytes, bundle_processor.BundleProcessor] = OrderedDict()
 
 @dataclass
 class _Work:
-    """Processes a partition as a bundle: chunks of input -> (index of the buffer, chunk)."""
+    """Processes a partition as a bundle: chunks of input -> (number of the buffer, chunk)."""
 
     descriptor: bytes
     read: str
@@ -745,13 +755,13 @@ class _Work:
         goes: that method keeps all that a bundle yields."""
         ready: list[tuple[int, bytes]] = []
 
-        def flush(index: int, chunk: bytes) -> None:
+        def flush(number: int, chunk: bytes) -> None:
             if chunk:
-                ready.append((index, chunk))
+                ready.append((number, chunk))
 
         ops: dict[str, Any] = dict(processor.ops)
-        for name, index in self.buffers.items():
-            take = functools.partial(flush, index)
+        for name, number in self.buffers.items():
+            take = functools.partial(flush, number)
             stream = data_plane.SizeBasedBufferingClosableOutputStream(take, take, CHUNK_BYTES)
             ops[name].set_output_stream(stream)
         execution = bundle_processor.ExecutionContext(instruction_id=uuid.uuid4().hex)
