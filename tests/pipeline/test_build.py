@@ -1,0 +1,90 @@
+"""The graph of every preset is built, not run."""
+
+from functools import cache
+
+import apache_beam as beam
+import pytest
+
+from pipeline.build import Plan
+from pipeline.config import load_config, presets
+from pipeline.funnel import STAGES
+from stages.inputs import WarcFile
+
+WARCS = (WarcFile("a.warc.gz", "/nowhere/a.warc.gz", 7),)
+
+
+def plan(name, *sets):
+    return Plan(load_config(name, sets), WARCS, "/nowhere/out", 3)
+
+
+@cache
+def labels(name, phase, *sets):
+    """Full labels of all transforms of a phase. Beam refuses a label that it has already."""
+    made = plan(name, *sets)
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    made.phases[phase](pipeline, made)
+    return pipeline.applied_labels
+
+
+def top(name, phase, *sets):
+    return {label for label in labels(name, phase, *sets) if "/" not in label}
+
+
+PHASES = {
+    "extract": ["extract", "assemble"],
+    "mmc4": ["extract", "dedup", "images", "assemble"],
+    "mmc4-core": ["extract", "dedup", "images", "assemble"],
+    "obelics": ["extract", "dedup", "images", "assemble"],
+    "sample": ["extract", "dedup", "images", "assemble"],
+}
+
+
+def test_every_preset_is_here():
+    assert sorted(PHASES) == presets()
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_the_graph_of_a_preset(name):
+    assert list(plan(name).phases) == PHASES[name]
+    for phase in PHASES[name]:
+        assert len(labels(name, phase)) > 10
+
+
+def test_phases_are_those_that_the_config_asks_for():
+    whole = plan("obelics", "deduplicate=null")
+    assert list(whole.phases) == ["extract", "images", "assemble"]
+    assert whole.folder_of("dedup") is None
+    assert whole.folder_of("images") == "/nowhere/out/_work/images"
+    off = ("gather_images=null", "clip=null", "nsfw=null")
+    assert list(plan("obelics", *off).phases) == ["extract", "dedup", "assemble"]
+    assert plan("obelics", *off).folder_of("images") is None
+    assert "Without images" in top("obelics", "assemble", *off)
+
+
+def test_stages_that_are_not_asked_for_are_not_in_the_graph():
+    joined = {"Join images", "Filter documents", "Place images"}
+    assert joined <= top("sample", "assemble")
+    assert "Filter placed" not in top("sample", "assemble")
+    assert "Filter placed" in top("mmc4", "assemble")
+    assert top("extract", "assemble") & {*joined, "Filter placed"} == {"Place images"}
+    assert "Embed images" in top("sample", "images")
+    blind = ("clip=null", "nsfw=null", "place_images={method: dom}", "filter_images.scored=[]")
+    assert "Embed images" not in top("sample", "images", *blind)
+
+
+def test_every_table_of_the_corpus_is_written():
+    for name in PHASES:
+        found = top(name, "assemble")
+        tables = {label.removeprefix("Shard ") for label in found if label.startswith("Shard ")}
+        assert tables == {"documents", "images", "rejected", "failed"}
+
+
+def test_every_stage_that_is_counted_has_its_place_in_the_funnel():
+    counted = {
+        label.removeprefix("Key ").removesuffix(" kept")
+        for name, phases in PHASES.items()
+        for phase in phases
+        for label in top(name, phase)
+        if label.startswith("Key ") and label.endswith(" kept")
+    }
+    assert counted == set(STAGES)
