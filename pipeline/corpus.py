@@ -224,5 +224,5 @@ def listed(directory: str) -> list[str]:
     if "://" in directory:
         from stages import files
 
-        return [path.rsplit("/", 1)[-1] for path in files.listed(join(directory, "*"))]
+        return [path.rsplit("/", 1)[-1] for path in files.listed(directory, "*")]
     return sorted(os.listdir(directory)) if os.path.isdir(directory) else []

@@ -56,7 +56,7 @@ def funnel(output: str, tallies: Tallies) -> list[dict[str, Any]]:
     Rejections are counted from the rows of the corpus, not from what the stages say.
     """
     rules: dict[str, Counter[tuple[str, str, str]]] = defaultdict(Counter)
-    for path in files.listed(files.join(output, "rejected", "part-*.parquet")):
+    for path in files.listed(files.join(output, "rejected"), "part-*.parquet"):
         table = pq.read_table(path, columns=["stage", "kind", "rule", "reason"])
         counts = table.group_by(table.column_names).aggregate([([], "count_all")])
         for row in counts.to_pylist():

@@ -3,9 +3,11 @@
 import hashlib
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -74,8 +76,13 @@ class Output(io.RawIOBase):
 def atomic_output(path: str) -> Iterator[Output]:
     """Opens a file for writing in constant memory; it is in its place only when the block ends."""
     if "://" in path:
-        with FileSystems.create(path, compression_type="uncompressed") as file:
-            yield Output(file)
+        try:
+            with FileSystems.create(path, compression_type="uncompressed") as file:
+                yield Output(file)
+        except BaseException:
+            # Closing made a visible object of what was written so far.
+            delete([path])
+            raise
         return
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     temporary = _temporary(path)
@@ -102,14 +109,26 @@ def open_parquet(path: str) -> pq.ParquetFile:
     return pq.ParquetFile(path)
 
 
-def listed(pattern: str) -> list[str]:
-    """Paths that match a glob pattern, sorted."""
-    [match] = FileSystems.match([pattern])
+def listed(folder: str, pattern: str) -> list[str]:
+    """Paths below a folder that match a glob pattern, sorted."""
+    if "://" not in folder:
+        # Beam has no way to escape a bracket in the folder's own name.
+        return sorted(str(path) for path in Path(folder).glob(pattern))
+    [match] = FileSystems.match([join(folder, pattern)])
     return sorted(metadata.path for metadata in match.metadata_list)
 
 
 def delete(paths: Sequence[str]) -> None:
     """Deletes files and folders with all they hold; what is not there is not missed."""
-    present = [path for path in paths if exists(path)]
+    remote = [path for path in paths if "://" in path]
+    for path in paths:
+        # Beam would take a bracket or star in a local name for a pattern.
+        if path not in remote and os.path.isdir(path):
+            shutil.rmtree(path)
+        elif path not in remote and os.path.exists(path):
+            os.remove(path)
+    present = [path for path in remote if exists(path)]
+    # An object store has no folders, only names that begin alike.
+    present += [found for path in remote for found in listed(path, "**")]
     if present:
         FileSystems.delete(present)
