@@ -1,11 +1,13 @@
 """Runs the phases of a config and writes the manifest when all are done."""
 
+import hashlib
 import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +22,7 @@ from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
 from schemas.corpus import SCHEMA_VERSION, TABLES
 from stages import files
+from stages.clip import EMBEDDED, EMBEDDED_FOLDER, LOCAL
 from stages.inputs import list_inputs
 from stages.read_rows import RESULT
 
@@ -86,7 +89,8 @@ def run(
     tallies: list[dict[str, Any]] = []
     shards: list[dict[str, Any]] = []
     for phase in plan.phases:
-        fingerprint = digest_of([fingerprint, [settings[name] for name in SECTIONS[phase]]])
+        sections = [settings[name] for name in SECTIONS[phase]]
+        fingerprint = digest_of([fingerprint, sections, named_files(sections)])
         result = _finished(plan, phase, fingerprint)
         if result:
             console.print(f"{phase}: finished earlier, skipped")
@@ -97,6 +101,28 @@ def run(
     manifest = _manifest(plan, settings, shards, tallies)
     _publish(plan, manifest)
     return manifest
+
+
+def named_files(settings: Any) -> dict[str, str]:
+    """SHA-256 of each local file that a setting names: a model, a head, a list of words.
+
+    A setting that names other contents than last time is another setting.
+    """
+    if isinstance(settings, dict | list):
+        inner = settings.values() if isinstance(settings, dict) else settings
+        return {path: digest for value in inner for path, digest in named_files(value).items()}
+    if not isinstance(settings, str):
+        return {}
+    path = EMBEDDED_FOLDER if settings == EMBEDDED else Path(settings.removeprefix(LOCAL))
+    if path.is_file():
+        return {settings: hashlib.sha256(path.read_bytes()).hexdigest()}
+    if len(path.parts) > 1 and path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        return {
+            f"{settings}/{file.relative_to(path)}": hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in inside
+        }
+    return {}
 
 
 def beam_options(arguments: Sequence[str]) -> PipelineOptions:

@@ -5,7 +5,6 @@ is first loaded, and a model is loaded once in a process.
 """
 
 import hashlib
-import importlib.resources
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 EMBEDDED = "embedded"
+EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "configs" / "models" / "tiny-clip"
 LOCAL = "local-dir:"
 _LOADING = threading.Lock()
 
@@ -72,8 +72,7 @@ class Clip:
         self._batch_size = config.batch_size
         name, tokenizer_options = config.model, {}
         if name == EMBEDDED:
-            folder = importlib.resources.files("configs") / "models" / "tiny-clip"
-            name = f"{LOCAL}{folder}"
+            name = f"{LOCAL}{EMBEDDED_FOLDER}"
         if name.startswith(LOCAL):
             folder = Path(name.removeprefix(LOCAL))
             if not (folder / "open_clip_config.json").is_file():
