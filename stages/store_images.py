@@ -21,7 +21,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.image import ImageRecord
-from stages.files import join, open_parquet, parquet_bytes, write_atomically
+from stages.files import atomic_output, join, open_parquet
 from stages.imaging.elements import GatheredImage
 
 STAGE = "store_images"
@@ -54,7 +54,7 @@ class StoreImages(beam.PTransform):
     """
 
     directory: str
-    file_bytes: int = 64 * 1024 * 1024
+    file_bytes: int = 32 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.file_bytes < 1:
@@ -125,7 +125,8 @@ def write_images(directory: str, images: Sequence[GatheredImage]) -> str:
         named.update(f"{image.record.image_id} {image.record.url}\n".encode(errors="replace"))
     name = f"{named.hexdigest()[:32]}.parquet"
 
-    def write(writer: pq.ParquetWriter) -> None:
+    path = join(directory, name)
+    with atomic_output(path) as output, pq.ParquetWriter(output, SCHEMA, **_OPTIONS) as writer:
         group: list[GatheredImage] = []
         size = 0
         for image in images:
@@ -136,8 +137,6 @@ def write_images(directory: str, images: Sequence[GatheredImage]) -> str:
                 group, size = [], 0
         if group:
             writer.write_batch(_batch(group))
-
-    write_atomically(join(directory, name), parquet_bytes(write, SCHEMA, **_OPTIONS))
     return name
 
 
