@@ -103,9 +103,10 @@ def place(
             return Objection(
                 STAGE, Reason.NO_IMAGE, 0.0, "no image is similar to a sentence"
             ), pruned
-    matched: Sequence[int | None] = assign(similarity)
+    assigned = assign(similarity)
+    matched: Sequence[int | None] = assigned
     if config.min_similarity is not None:
-        matched = unplaced_below(similarity, assign(similarity), config.min_similarity)
+        matched = unplaced_below(similarity, assigned, config.min_similarity)
     placements = tuple(
         Placement(index, text, None if text is None else float(similarity[row, text]))
         for row, (index, text) in enumerate(zip(indices, matched, strict=True))
