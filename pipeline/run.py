@@ -63,8 +63,8 @@ def run(
       UserError: config, inputs or output are wrong, or too much of a stage failed.
     """
     console = console or Console(stderr=True)
-    # Beam warns of annotations that it does not read, and logs each dead letter.
-    logging.getLogger().setLevel(logging.ERROR)
+    # Beam warns of annotations that it does not read, and logs each dead letter and each error.
+    logging.getLogger().setLevel(logging.CRITICAL)
     config = load_config(config_path, sets)
     options = beam_options(beam_args)
     output = output if "://" in output else os.path.abspath(output)

@@ -80,12 +80,18 @@ class Clip:
             vocabularies = sorted(folder.glob("*bpe*.gz"))
             if vocabularies:
                 tokenizer_options["bpe_path"] = str(vocabularies[0])
-        self.model, _, self._preprocess = open_clip.create_model_and_transforms(
-            name,
-            pretrained=config.pretrained or None,
-            require_pretrained=True,
-            device=self._device,
-        )
+        try:
+            self.model, _, self._preprocess = open_clip.create_model_and_transforms(
+                name,
+                pretrained=config.pretrained or None,
+                require_pretrained=True,
+                device=self._device,
+            )
+        except RuntimeError as error:
+            raise FileNotFoundError(
+                f"clip: {name} {config.pretrained} cannot be loaded; where there is no network, "
+                f"give pretrained as the path of a file. {error}"
+            ) from None
         self.model.eval()
         if config.precision == "bf16":
             self.model.to(torch.bfloat16)
@@ -141,7 +147,7 @@ def load_clip(config: ClipConfig) -> Clip:
     """The model of a config, loaded once in this process.
 
     Raises:
-      FileNotFoundError, RuntimeError: the model or its weights are not to be had.
+      FileNotFoundError: the model or its weights are not to be had.
     """
     with _LOADING:
         return _load(config)
