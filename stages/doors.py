@@ -5,13 +5,15 @@ data, and the one place where a stage is counted.
 import re
 import traceback
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.candidate import Candidate
 from schemas.document import Document, PlacedDocument
@@ -146,6 +148,20 @@ def guard(
         .with_exception_handling(dead_letter_tag="bad")
     )
     return out, out.bad | "Explain failures" >> beam.Map(_explain, stage, who)
+
+
+def at_bundle_end(outputs: Iterable[Any]) -> Iterator[Any]:
+    """What a DoFn yields in finish_bundle, where Beam wants to be told the window.
+
+    Args:
+      outputs: elements, or elements in a `TaggedOutput`.
+    """
+    window = GlobalWindow()
+    for output in outputs:
+        tagged = isinstance(output, TaggedOutput)
+        element = output.value if tagged else output
+        value = WindowedValue(element, window.max_timestamp(), (window,))
+        yield TaggedOutput(output.tag, value) if tagged else value
 
 
 def count_doors(out: Any, failed: PCollection[Failure], stage: str, *extra: str) -> Any:

@@ -11,12 +11,10 @@ from typing import Any, Final, Literal
 import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import PCollection, TaggedOutput
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.outcome import Failure
 from stages.clip import ClipConfig, load_clip
-from stages.doors import REJECTED, count_doors, to_failure
+from stages.doors import REJECTED, at_bundle_end, count_doors, to_failure
 from stages.imaging.elements import GatheredImage
 from stages.nsfw import NsfwConfig, NsfwScorer
 
@@ -58,13 +56,7 @@ class _Embed(beam.DoFn):
             yield from self._empty()
 
     def finish_bundle(self) -> Iterable[Any]:
-        window = GlobalWindow()
-        for output in self._empty():
-            tagged = isinstance(output, TaggedOutput)
-            value = WindowedValue(
-                output.value if tagged else output, window.max_timestamp(), (window,)
-            )
-            yield TaggedOutput(output.tag, value) if tagged else value
+        yield from at_bundle_end(self._empty())
 
     def _empty(self) -> Iterator[Any]:
         waiting, self._waiting = self._waiting, []

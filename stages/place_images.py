@@ -12,14 +12,12 @@ from typing import Any, Final, Literal
 import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import PCollection, TaggedOutput
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from filters.base import Objection
 from schemas.document import Document, Image, Node, PlacedDocument, Placement, Sentence
 from schemas.outcome import Failure, Kind, Rejection
 from stages.clip import Clip, ClipConfig, load_clip
-from stages.doors import REJECTED, count_doors, rejected, to_failure
+from stages.doors import REJECTED, at_bundle_end, count_doors, rejected, to_failure
 from stages.placement import Method, assign, unplaced_below
 from stages.sentences import split_sentences
 
@@ -222,14 +220,7 @@ class _Place(beam.DoFn):
             yield from self._empty()
 
     def finish_bundle(self) -> Iterable[Any]:
-        window = GlobalWindow()
-        for output in self._empty():
-            value = WindowedValue(
-                output.value if isinstance(output, TaggedOutput) else output,
-                window.max_timestamp(),
-                (window,),
-            )
-            yield TaggedOutput(output.tag, value) if isinstance(output, TaggedOutput) else value
+        yield from at_bundle_end(self._empty())
 
     def _empty(self) -> Iterator[Output]:
         waiting, self._waiting, self._sentences = self._waiting, [], 0

@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.image import ImageRecord
+from stages.doors import at_bundle_end
 from stages.files import atomic_output, join, open_parquet
 from stages.imaging.elements import GatheredImage
 
@@ -92,10 +91,8 @@ class _Write(beam.DoFn):
         if self._bytes >= self._file_bytes:
             yield from self._close()
 
-    def finish_bundle(self) -> Iterable[WindowedValue]:
-        for record in self._close():
-            window = GlobalWindow()
-            yield WindowedValue(record, window.max_timestamp(), (window,))
+    def finish_bundle(self) -> Iterable[Any]:
+        yield from at_bundle_end(self._close())
 
     def _close(self) -> list[ImageRecord]:
         if not self._rows:

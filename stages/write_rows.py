@@ -17,12 +17,11 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.arrow import arrow_schema, to_row
 from schemas.table import Segment, WrittenFile
 from stages import files
+from stages.doors import at_bundle_end
 
 ROWS_A_BATCH = 256
 
@@ -78,11 +77,10 @@ class _Write(beam.DoFn):
             if sum(batch.nbytes for batch in self._batches) >= self._max_bytes:
                 yield self._flush()
 
-    def finish_bundle(self) -> Iterable[WindowedValue]:
+    def finish_bundle(self) -> Iterable[Any]:
         self._seal()
         if self._batches:
-            window = GlobalWindow()
-            yield WindowedValue(self._flush(), window.max_timestamp(), (window,))
+            yield from at_bundle_end([self._flush()])
 
     def _seal(self) -> None:
         if self._rows:

@@ -57,7 +57,7 @@ def test_a_changed_placement_fetches_and_extracts_nothing_again(
 ):
     output = tmp_path / "corpus"
     shutil.copytree(sample_corpus, output)
-    change = ["--set", "place_images.min_similarity=0.6"]
+    change = ["--set", "place_images.min_similarity=0.95"]
     again = command(sample_crawl, output)
     again[3:3] = change
     said = subprocess.run(again, check=True, capture_output=True, text=True)
