@@ -6,7 +6,8 @@ last and by rename, so that a phase that was killed has none.
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +17,11 @@ from apache_beam.pvalue import PCollection
 from schemas.outcome import Door, Failure, Kind, Rejection, Tally
 from schemas.table import WrittenFile
 from stages import files
-from stages.doors import identify
+from stages.doors import at_bundle_end, identify
 from stages.read_rows import RESULT
 from stages.write_rows import WriteRows
+
+OUTCOME_BYTES = 4 << 20
 
 
 @dataclass
@@ -64,18 +67,31 @@ class Ledger:
                 ("rejected", Rejection, self._rejected),
                 ("failed", Failure, self._failed),
             ):
-                rows = collections | f"All {table}" >> beam.Flatten(pipeline=self.pipeline)
-                self._counts.append(rows | f"Key {table}" >> beam.Map(_outcome_key, table))
-                write = WriteRows(table, self.directory, row_type, _element_id, self.buckets)
-                self._outcomes[table] = rows | write
-                self.wrote(self._outcomes[table])
+                # A writer for each: runners keep what is flattened before it in memory.
+                written = [
+                    self._write_outcomes(f"{table} {i}", table, row_type, rows)
+                    for i, rows in enumerate(collections)
+                ]
+                none = self.pipeline | f"No {table} file" >> beam.Create([])
+                flat = (none, *written) | f"All {table} files" >> beam.Flatten()
+                self._outcomes[table] = flat
+                self.wrote(flat)
         return self._outcomes
+
+    def _write_outcomes(
+        self, label: str, table: str, row_type: type, rows: PCollection
+    ) -> PCollection[WrittenFile]:
+        self._counts.append(rows | f"Count {label}" >> beam.ParDo(_Count(_outcome_key, table)))
+        writer = WriteRows(
+            table, self.directory, row_type, _element_id, self.buckets, OUTCOME_BYTES
+        )
+        return rows | f"Write {label}" >> writer
 
     def commit(self) -> None:
         """Writes the result when all else is written."""
         self.outcomes()
         tallies = (
-            self._counts
+            (self.pipeline | "No count" >> beam.Create([]), *self._counts)
             | "All counts" >> beam.Flatten()
             | "Sum counts" >> beam.CombinePerKey(sum)
             | "To tallies" >> beam.MapTuple(_to_tally)
@@ -100,18 +116,36 @@ class Ledger:
         )
 
     def _count(self, stage: str, door: str, elements: PCollection) -> PCollection:
-        keys = elements | f"Key {stage} {door}" >> beam.Map(_stage_key, stage, door)
-        self._counts.append(keys)
+        count = beam.ParDo(_Count(_stage_key, stage, door))
+        self._counts.append(elements | f"Count {stage} {door}" >> count)
         return elements
 
 
-def _stage_key(element: Any, stage: str, door: str) -> tuple[str, int]:
+class _Count(beam.DoFn):
+    """Counts elements by a key; one pair for each key and bundle leaves it."""
+
+    def __init__(self, key: Callable[..., str], *arguments: str):
+        self._key = key
+        self._arguments = arguments
+
+    def start_bundle(self):
+        self._counter: Counter[str] = Counter()
+
+    def process(self, element: Any) -> Iterable[tuple[str, int]]:
+        self._counter[self._key(element, *self._arguments)] += 1
+        return ()
+
+    def finish_bundle(self) -> Iterable[Any]:
+        yield from at_bundle_end(self._counter.items())
+
+
+def _stage_key(element: Any, stage: str, door: str) -> str:
     kind = Kind.DOCUMENT if isinstance(element, str) else identify(element).kind
-    return f"{stage}\t{kind}\t{door}", 1
+    return f"{stage}\t{kind}\t{door}"
 
 
-def _outcome_key(outcome: Any, door: str) -> tuple[str, int]:
-    return f"{outcome.stage}\t{outcome.kind}\t{door}", 1
+def _outcome_key(outcome: Any, door: str) -> str:
+    return f"{outcome.stage}\t{outcome.kind}\t{door}"
 
 
 def _to_tally(key: str, count: int) -> Tally:

@@ -81,10 +81,10 @@ def test_every_table_of_the_corpus_is_written():
 
 def test_every_stage_that_is_counted_has_its_place_in_the_funnel():
     counted = {
-        label.removeprefix("Key ").removesuffix(" kept")
+        label.removeprefix("Count ").removesuffix(" kept")
         for name, phases in PHASES.items()
         for phase in phases
         for label in top(name, phase)
-        if label.startswith("Key ") and label.endswith(" kept")
+        if label.startswith("Count ") and label.endswith(" kept")
     }
     assert counted == set(STAGES)
