@@ -53,7 +53,7 @@ class StoreImages(beam.PTransform):
     """
 
     directory: str
-    file_bytes: int = 32 * 1024 * 1024
+    file_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.file_bytes < 1:

@@ -45,7 +45,7 @@ class WriteRows(beam.PTransform):
     row_type: type
     key: Callable[[Any], str]
     buckets: int = 1
-    max_bytes: int = 16 << 20
+    max_bytes: int = 8 << 20
 
     def __post_init__(self):
         super().__init__(f"Write {self.table}")

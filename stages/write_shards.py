@@ -27,7 +27,7 @@ from stages import files
 from stages.read_rows import Bucketed
 from stages.store_images import read_stored
 
-ROW_GROUP_BYTES = 16 << 20
+ROW_GROUP_BYTES = 8 << 20
 ROW_GROUP_ROWS = 1_000
 ROWS_A_BATCH = 64
 TOKEN = re.compile(r"\w+|[^\w\s]")
