@@ -43,7 +43,7 @@ from stages.place_images import PlaceImages, without_features
 from stages.read_pages import ReadPages
 from stages.read_rows import ReadRows
 from stages.read_survivors import CLUSTERS, DOCUMENTS, PARAGRAPHS, REMOVALS, VERDICTS, ReadSurvivors
-from stages.store_images import StoreImages
+from stages.store_images import STORE, StoreImages
 from stages.tell_verdicts import TellVerdicts
 from stages.write_rows import WriteRows
 from stages.write_shards import (
@@ -57,7 +57,7 @@ from stages.write_shards import (
 )
 
 EXTRACT, DEDUP, IMAGES, ASSEMBLE = "extract", "dedup", "images", "assemble"
-LOCATIONS, PLACED, SHOWN, STORE = "locations", "placed", "shown", "store"
+LOCATIONS, PLACED, SHOWN = "locations", "placed", "shown"
 
 
 @dataclass(frozen=True)

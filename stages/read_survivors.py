@@ -17,7 +17,9 @@ from schemas.candidate import Candidate
 from schemas.dedup import Cluster, ParagraphRemoval, Removal
 from schemas.document import Document
 from schemas.image import ImageVerdict
+from stages.files import join
 from stages.read_rows import Bucketed
+from stages.store_images import STORE, read_stored
 
 DOCUMENTS, REMOVALS, CLUSTERS, PARAGRAPHS, VERDICTS = (
     "documents",
@@ -57,6 +59,7 @@ class _Read(beam.DoFn):
         self._clusters = dedup and Bucketed(dedup, CLUSTERS, Cluster)
         self._paragraphs = dedup and Bucketed(dedup, PARAGRAPHS, ParagraphRemoval)
         self._verdicts = images and Bucketed(images, VERDICTS, ImageVerdict)
+        self._images = images or ""
 
     def process(self, bucket: int) -> Iterable[Candidate]:
         removed: set[str] = set()
@@ -69,7 +72,7 @@ class _Read(beam.DoFn):
             for row in self._paragraphs.rows(bucket):
                 paragraphs[row.doc_id].add(row.node_index)
         if self._verdicts:
-            verdicts = {row.url: row for row in self._verdicts.rows(bucket)}
+            verdicts = {row.url: row for row in self._with_features(bucket)}
         for document in self._survivors(bucket, removed):
             if cluster := clusters.get(document.doc_id):
                 document = replace(
@@ -80,6 +83,20 @@ class _Read(beam.DoFn):
                 document = replace(document, nodes=nodes)
             urls = dict.fromkeys(image.url for image in document.images)
             yield Candidate(document, tuple(verdicts[url] for url in urls if url in verdicts))
+
+    def _with_features(self, bucket: int) -> Iterator[ImageVerdict]:
+        """The verdicts of a bucket; the CLIP features of kept images come from the store."""
+        assert self._verdicts
+        by_file: dict[str, list[ImageVerdict]] = defaultdict(list)
+        for verdict in self._verdicts.rows(bucket):
+            by_file[verdict.record.store_file if verdict.record else ""].append(verdict)
+        yield from by_file.pop("", [])
+        for file, verdicts in sorted(by_file.items()):
+            records = [verdict.record for verdict in verdicts if verdict.record]
+            rows = [record.store_row for record in records]
+            features = read_stored(join(self._images, STORE), file, rows, "clip")
+            for verdict, record, feature in zip(verdicts, records, features, strict=True):
+                yield replace(verdict, record=replace(record, clip=feature))
 
     def _survivors(self, bucket: int, removed: set[str]) -> Iterator[Document]:
         for document in self._documents.rows(bucket, sort_by="doc_id"):

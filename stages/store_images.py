@@ -10,7 +10,7 @@ no failed door: where a file cannot be written the bundle fails, and the runner 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -24,17 +24,25 @@ from stages.files import atomic_output, join, open_parquet
 from stages.imaging.elements import GatheredImage
 
 STAGE = "store_images"
+STORE = "store"  # the folder of the store in that of its phase
 SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("url", pa.string(), nullable=False),
         pa.field("n_bytes", pa.int64(), nullable=False),
+        pa.field("clip", pa.binary(), nullable=False),
         pa.field("data", pa.binary(), nullable=False),
     ]
 )
 # Pictures are compressed already, and no two rows are equal.
 _OPTIONS = {
-    "compression": {"image_id": "zstd", "url": "zstd", "n_bytes": "zstd", "data": "none"},
+    "compression": {
+        "image_id": "zstd",
+        "url": "zstd",
+        "n_bytes": "zstd",
+        "clip": "none",
+        "data": "none",
+    },
     "use_dictionary": False,
     "write_statistics": ["image_id"],
 }
@@ -108,7 +116,8 @@ class _Write(beam.DoFn):
     def _kept(self, record: ImageRecord, place: tuple[str, int]) -> ImageRecord:
         Metrics.counter(STAGE, "kept").inc()
         file, row = place
-        return replace(record, store_file=file, store_row=row)
+        # The feature lies beside the bytes: it is most of a record, and records are shuffled.
+        return replace(record, clip=b"", store_file=file, store_row=row)
 
 
 def write_images(directory: str, images: Sequence[GatheredImage]) -> str:
@@ -143,15 +152,18 @@ def _batch(images: Sequence[GatheredImage]) -> pa.RecordBatch:
         [record.image_id for record in records],
         [record.url.encode("utf-8", "replace").decode("utf-8") for record in records],
         [record.n_bytes for record in records],
+        [record.clip for record in records],
         [image.data for image in images],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def read_stored(directory: str, file: str, rows: Sequence[int]) -> list[bytes]:
-    """The bytes of rows of a file of the store, in the order asked for; only the row groups that
-    hold them are read.
+def read_stored(
+    directory: str, file: str, rows: Sequence[int], column: Literal["data", "clip"] = "data"
+) -> list[bytes]:
+    """The bytes, or the CLIP features, of rows of a file of the store, in the order asked for; only
+    the row groups that hold them are read.
 
     Raises:
       IndexError: the file has no such row.
@@ -163,7 +175,7 @@ def read_stored(directory: str, file: str, rows: Sequence[int]) -> list[bytes]:
         for group in range(store.num_row_groups):
             size = store.metadata.row_group(group).num_rows
             if here := sorted(row for row in wanted if start <= row < start + size):
-                data = store.read_row_group(group, columns=["data"]).column("data")
+                data = store.read_row_group(group, columns=[column]).column(column)
                 found.update({row: data[row - start].as_py() for row in here})
             start += size
     if missing := sorted(wanted - found.keys()):
