@@ -13,7 +13,9 @@ from schemas.dedup import Cluster, ParagraphRemoval, Removal
 from schemas.document import Document, Image, Text
 from schemas.image import ImageRecord, ImageVerdict
 from stages.commit_phase import Ledger
+from stages.imaging.elements import GatheredImage
 from stages.read_survivors import ReadSurvivors, _Read
+from stages.store_images import STORE, write_images
 from stages.write_rows import WriteRows, bucket_of
 
 BUCKETS = 3
@@ -129,3 +131,22 @@ def test_a_phase_that_was_not_committed_is_an_error(extract, tmp_path):
     read = _Read(extract, str(tmp_path / "missing"), None)
     with pytest.raises(FileNotFoundError, match=r"missing/result\.json"):
         read.setup()
+
+
+def test_features_come_from_the_store(extract, tmp_path, beam_pipeline):
+    images = tmp_path / "images"
+    records = [
+        ImageRecord(f"{n}" * 64, url, "png", 1, 1, 1, "0" * 16, clip=bytes([n] * 4))
+        for n, url in enumerate(URLS)
+    ]
+    name = write_images(str(images / STORE), [GatheredImage(record, b"x") for record in records])
+    stored = [
+        replace(record, clip=b"", store_file=name, store_row=row)
+        for row, record in enumerate(records)
+    ]
+    verdicts = [ImageVerdict(i, r.url, r) for i in IDS for r in stored]
+    commit(images, verdicts=verdicts)
+    with beam_pipeline as p:
+        found = survivors(p, extract, None, str(images))
+        features = found | beam.FlatMap(lambda c: [(v.url, v.record.clip) for v in c.verdicts])
+        assert_that(features, equal_to([(r.url, r.clip) for r in records] * len(IDS)))
