@@ -29,6 +29,8 @@ from stages.read_rows import RESULT
 PHASE_MANIFEST = "manifest.json"
 STARTED = "started"
 BYTES_A_SHARD = 512_000_000
+# Of Common Crawl; stands for a remote file whose size was not asked for.
+TYPICAL_WARC = 1_000_000_000
 
 # The sections of the config that a phase depends on, beside all that the phases before it do.
 SECTIONS = {
@@ -72,7 +74,7 @@ def run(
         warcs = list_inputs(inputs)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
-    size = sum(warc.size for warc in warcs)
+    size = sum(warc.size or TYPICAL_WARC for warc in warcs)
     buckets = config.write.shards or max(1, -(-size // BYTES_A_SHARD))
     plan = Plan(config, warcs, output, buckets)
     console.print(f"{len(warcs)} WARC files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
