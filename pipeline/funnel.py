@@ -1,6 +1,7 @@
 """The funnel: what entered each stage and by which door it left, from rows and counts on disk."""
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -20,7 +21,8 @@ def check(tallies: Tallies, max_failure_ratio: float, inputs: int) -> None:
 
     Raises:
       UserError: too large a share of a stage's elements failed.
-      RuntimeError: a stage let in another number than it let out; that is a fault of ours.
+      RuntimeError: a stage let in another number than it let out, or than the stage before it in
+        the phase kept; that is a fault of ours.
     """
     unreadable = sum(tally["count"] for tally in tallies if tally["kind"] == Kind.FILE)
     if unreadable > max_failure_ratio * inputs:
@@ -38,6 +40,11 @@ def check(tallies: Tallies, max_failure_ratio: float, inputs: int) -> None:
                 f"{stage}: {doors[Door.FAILED]} of {left} elements failed, more than "
                 f"run.max_failure_ratio={max_failure_ratio} allows; the rows in _work say why"
             )
+    phase = sorted((s for s in _doors(tallies) if s in STAGES), key=STAGES.index)
+    for before, after in pairwise(phase):
+        kept, entered = _doors(tallies)[before][Door.KEPT], _doors(tallies)[after][Door.ENTERED]
+        if kept != entered:
+            raise RuntimeError(f"{before} kept {kept} elements and {entered} entered {after}")
 
 
 def _doors(tallies: Tallies) -> dict[str, Counter[str]]:

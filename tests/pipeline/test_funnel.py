@@ -131,3 +131,22 @@ def test_a_run_without_rejections(tmp_path):
 def test_every_stage_has_its_place(tmp_path):
     tallies = [t for name in reversed(STAGES) for t in stage(name, 1, 1)]
     assert [entry["stage"] for entry in funnel(str(tmp_path), tallies)] == STAGES
+
+
+def test_what_vanishes_between_two_stages_is_refused():
+    def tally(stage, door, count):
+        return {"stage": stage, "kind": "image", "door": door, "count": count}
+
+    flow = [
+        tally(stage, door, 3)
+        for stage in ("embed_images", "filter_scored_images")
+        for door in ("entered", "kept")
+    ]
+    check(flow, 0.0, 1)
+    lost = [
+        *flow[:2],
+        tally("filter_scored_images", "entered", 2),
+        tally("filter_scored_images", "kept", 2),
+    ]
+    with pytest.raises(RuntimeError, match="embed_images kept 3 elements and 2 entered"):
+        check(lost, 0.0, 1)
