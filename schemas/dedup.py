@@ -5,11 +5,15 @@ from enum import StrEnum
 
 
 class Sameness(StrEnum):
-    """Why a document counts as a copy; the strongest reason that holds, strongest first."""
+    """Why a document, or an image, counts as a copy; the strongest reason that holds, strongest
+    first. The last three come from images, and the last is the only one of images themselves."""
 
     EXACT_URL = "exact_url"
     EXACT_TEXT = "exact_text"
     NEAR_DUPLICATE = "near_duplicate"
+    IMAGE_SET = "image_set"
+    JOINT = "text_and_images"
+    SEMANTIC = "semantic_duplicate"
 
 
 @dataclass(frozen=True)

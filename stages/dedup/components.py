@@ -14,7 +14,15 @@ from schemas.dedup import Cluster, Removal, Sameness
 
 RANK_DIGITS = 15
 _MOST = 10**17
-_BITS = {"u": 1, "t": 2, "m": 0}
+_RULES = {  # kind of an edge -> what it says of its ends, strongest first
+    "u": Sameness.EXACT_URL,
+    "t": Sameness.EXACT_TEXT,
+    "m": Sameness.NEAR_DUPLICATE,
+    "i": Sameness.IMAGE_SET,
+    "j": Sameness.JOINT,
+    "s": Sameness.SEMANTIC,
+}
+_BITS = {kind: 1 << place for place, kind in enumerate(_RULES)}
 
 
 def end(rank: int, doc_id: str) -> str:
@@ -40,7 +48,8 @@ def star(kind: str, ends: Iterable[str]) -> Iterator[str]:
     """Links the k members of a bucket by k - 1 edges to the smallest, instead of k**2.
 
     Args:
-      kind: "u" for a shared URL, "t" for a shared text, "m" for a shared band.
+      kind: "u" for a shared URL, "t" for a shared text, "m" for a shared band; "i" for the same
+        images, "j" for near text and images, "s" for near features of images.
       ends: iterated twice and never held, for a bucket may be as large as the corpus.
     """
     hub = min(ends)
@@ -93,6 +102,4 @@ def component_labels(left: np.ndarray, right: np.ndarray, nodes: int) -> np.ndar
 
 
 def _rule(bits: int) -> Sameness:
-    if bits & _BITS["u"]:
-        return Sameness.EXACT_URL
-    return Sameness.EXACT_TEXT if bits & _BITS["t"] else Sameness.NEAR_DUPLICATE
+    return next(rule for kind, rule in _RULES.items() if bits & _BITS[kind])

@@ -120,3 +120,13 @@ def test_ends_sort_by_rank_and_id():
 def test_what_cannot_be_sorted_is_an_error(rank, doc_id):
     with pytest.raises(ValueError, match="cannot be sorted"):
         end(rank, doc_id)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rule"),
+    [("u", "exact_url"), ("mtu", "exact_url"), ("mt", "exact_text"), ("im", "near_duplicate"),
+     ("ij", "image_set"), ("j", "text_and_images"), ("s", "semantic_duplicate")],
+)  # fmt: skip
+def test_the_strongest_reason_is_told(kinds, rule):
+    edges = [edge for kind in kinds for edge in edges_of([(0, 1)], kind)]
+    assert set(resolve(edges)) == {Cluster("d00000", "d00000", 2), Removal("d00001", "d00000", rule)}
