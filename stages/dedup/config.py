@@ -1,7 +1,10 @@
 """Settings of deduplication. Ranges are checked here, before a worker starts."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
+
+
+Keep = Literal["latest", "longest", "most_images"]
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,10 @@ class DedupConfig:
     text: bool = True
     minhash: MinHashConfig | None = field(default_factory=MinHashConfig)
     paragraphs: ParagraphConfig | None = field(default_factory=ParagraphConfig)
-    keep: Literal["latest", "longest", "most_images"] = "latest"
+    keep: Keep = "latest"
 
     def __post_init__(self) -> None:
-        _one_of("deduplicate: keep", self.keep, ("latest", "longest", "most_images"))
+        _one_of("deduplicate: keep", self.keep, get_args(Keep))
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -49,7 +49,7 @@ def fingerprint(document: Document, config: DedupConfig) -> Fingerprint:
     return Fingerprint(
         document.doc_id,
         document.url,
-        end(_rank(document, config.keep), document.doc_id),
+        end(rank(document, config.keep), document.doc_id),
         tuple(buckets),
         b"" if values is None else sketch(values),
         _paragraphs(document, config),
@@ -84,7 +84,8 @@ def _digest(text: str) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
-def _rank(document: Document, keep: str) -> int:
+def rank(document: Document, keep: str) -> int:
+    """Orders the members of a cluster by `DedupConfig.keep`: the highest stays."""
     if keep == "longest":
         return len(document.text)
     if keep == "most_images":
