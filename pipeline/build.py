@@ -38,7 +38,7 @@ from stages.filter_text import FilterText
 from stages.gather_images import GatherImages
 from stages.inputs import WarcFile
 from stages.join_images import JoinImages
-from stages.locate_images import LocateImages
+from stages.locate_images import ListPlaces, LocateImages
 from stages.place_images import PlaceImages, without_features
 from stages.read_pages import ReadPages
 from stages.read_rows import ReadRows
@@ -164,7 +164,10 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
 
     buckets = _buckets(p, plan)
     survivors = buckets | "Survivors" >> ReadSurvivors(plan.folder(EXTRACT), plan.folder_of(DEDUP))
-    locations = buckets | ReadRows(LOCATIONS, plan.folder(EXTRACT), ImageLocation)
+    sources = config.gather_images.sources
+    in_crawl = buckets | ReadRows(LOCATIONS, plan.folder(EXTRACT), ImageLocation)
+    elsewhere = p | "Sources" >> beam.Create(sources) | "List places" >> ListPlaces()
+    locations = (in_crawl, elsewhere) | "All places" >> beam.Flatten()
     shown = survivors | "Image URLs" >> beam.FlatMap(_shown_urls)
     candidates = survivors | "Candidate URLs" >> beam.FlatMap(_candidate_urls)
 
@@ -177,9 +180,9 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
         "references": wanted.kept,
         "candidates": candidates,
         "locations": locations,
-    } | "Locate images" >> LocateImages()
+    } | "Locate images" >> LocateImages(tuple(source.name for source in sources))
     ledger.entered("gather_images", tasks)
-    gathered = tasks | "Gather images" >> GatherImages(config.gather_images)
+    gathered = tasks | "Gather images" >> GatherImages(config.gather_images, sources)
     ledger.left("gather_images", gathered)
 
     ledger.entered("filter_images", gathered.kept)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ImageLocation:
-    """Where a crawl holds an image: a record of a WARC that is being read.
+    """Where an image lies in a file: a record of a WARC that is being read, or a place of another
+    source (`stages.imaging.sources`), which says itself what the offsets mean.
 
     Attributes:
       url: target URI of the record, as the crawler wrote it.
-      path: where the WARC can be opened.
+      path: where the file can be opened.
       warc_file: its name, as in `schemas.page.Page.warc_file`.
       offset: byte offset of the gzip member, or of the record in a plain file.
       inner_offset: offset of the record inside the inflated member; 0 for one record a member.
@@ -21,6 +22,7 @@ class ImageLocation:
       status: HTTP status; 200 for resource records.
       mime: media type without parameters, lower case.
       crawl_time: ISO 8601.
+      source: name of the source that reads it.
     """
 
     url: str
@@ -32,6 +34,7 @@ class ImageLocation:
     status: int = 200
     mime: str = ""
     crawl_time: str = ""
+    source: str = "warc"
 
 
 @dataclass(frozen=True, slots=True)

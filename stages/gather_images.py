@@ -1,24 +1,25 @@
-"""Gets the picture behind each image URL: from the crawl itself, else from the web.
+"""Gets the picture behind each image URL: from what lies at hand, else from the web.
 
 In: ImageTask.  Out: GatheredImage, decoded once; rejected Rejection where there is no picture to be
 had, failed Failure where we broke.
 
-A task's records in the crawl are tried in order, each with its own headers' opt-out honoured: an
-owner's no ends the search. Only then, and only if the config says so, the web is asked for the
-primary URL. Tasks, never pictures, are shuffled: by file, so that a file is read from front to
-back, or where the web is asked by host, so that a host is talked to by one worker.
+A task's places (records of the crawl, then those of other sources) are tried in order, each with
+its own headers' opt-out honoured: an owner's no ends the search. Only then, and only if the config
+says so, the web is asked for the primary URL. Tasks, never pictures, are shuffled: by file, so that
+a file is read from front to back, or where the web is asked by host, so that a host is talked to by
+one worker.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from schemas.image import ImageLocation, ImageRecord, ImageScore
+from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import REJECTED, Doors, count_doors, to_failure
 from stages.imaging.decode import DecodeLimits, decode
@@ -26,19 +27,14 @@ from stages.imaging.elements import GatheredImage, ImageTask
 from stages.imaging.hashing import sha256
 from stages.imaging.http_client import Headers, HttpConfig, Response, fetch_by_host
 from stages.imaging.opt_out import OptOutPolicy, evidence
-from stages.imaging.refusal import Reason, Refused, of_status
+from stages.imaging.refusal import Reason, Refused
+from stages.imaging.sources import Crawl, Payload, Source, by_name
 from stages.imaging.urls import host_of
-from stages.warc.payload import PayloadError, PayloadTooLarge
-from stages.warc.reader import Record, read_record_at
-from stages.warc.window import Damaged
 
 STAGE = "gather_images"
 RULE = "gather"
 _FAILED = "failed"
 _STRETCH = 256 * 1024 * 1024  # of a file that one worker reads
-
-
-ReadRecord = Callable[[str, int, int, int], Record]
 
 
 @dataclass(frozen=True)
@@ -58,15 +54,20 @@ class GatherConfig:
         if self.max_bytes < 1:
             raise ValueError(f"gather: max_bytes is {self.max_bytes}, below 1")
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What is asked before the web, in order."""
+        return (Crawl(),)
+
 
 @dataclass
 class GatherImages(beam.PTransform):
     """Attributes:
-    read: reads a record of the crawl, given path, offset, inner offset and the most bytes.
+    sources: what the places of tasks are read by.
     """
 
     config: GatherConfig = field(default_factory=GatherConfig)
-    read: ReadRecord = read_record_at
+    sources: tuple[Source, ...] = (Crawl(),)
 
     def expand(self, tasks: PCollection[ImageTask]) -> Any:
         """Returns `Doors`; Beam does not know the type and would warn of it."""
@@ -81,7 +82,7 @@ class GatherImages(beam.PTransform):
             keyed
             | "Group" >> beam.GroupByKey()
             | "Gather"
-            >> beam.ParDo(_Gather(self.config, self.read)).with_outputs(
+            >> beam.ParDo(_Gather(self.config, by_name(self.sources))).with_outputs(
                 REJECTED, _FAILED, main="kept"
             )
         )
@@ -89,16 +90,7 @@ class GatherImages(beam.PTransform):
         return Doors(counted.kept, counted.rejected, counted.failed)
 
 
-class Found(NamedTuple):
-    """The bytes that an image URL led to."""
-
-    data: bytes
-    headers: Headers
-    status: int
-    source: str
-
-
-def to_image(task: ImageTask, found: Found, limits: DecodeLimits) -> GatheredImage:
+def to_image(task: ImageTask, found: Payload, limits: DecodeLimits) -> GatheredImage:
     """Decodes what was found.
 
     Raises:
@@ -124,17 +116,19 @@ def to_image(task: ImageTask, found: Found, limits: DecodeLimits) -> GatheredIma
     return GatheredImage(record, found.data, decoded.pixels)
 
 
-def from_crawl(task: ImageTask, config: GatherConfig, read: ReadRecord) -> GatheredImage:
-    """The first of a task's records that is a picture.
+def at_hand(task: ImageTask, config: GatherConfig, sources: Mapping[str, Source]) -> GatheredImage:
+    """The first of a task's places that holds a picture.
 
     Raises:
-      Refused: an owner opted out, or none is; then with the reason of the best record.
+      Refused: an owner opted out, or none does; then with the reason of the best place.
       OSError: a file cannot be read.
     """
     refusals: list[Refused] = []
     for place in task.locations:
         try:
-            return to_image(task, _read(place, config, read), config.decode)
+            source = sources[place.source]
+            found = source.read(place, config.max_bytes, config.opt_out.check)
+            return to_image(task, found, config.decode)
         except Refused as refusal:
             if refusal.reason is Reason.OPTED_OUT:
                 raise
@@ -143,25 +137,6 @@ def from_crawl(task: ImageTask, config: GatherConfig, read: ReadRecord) -> Gathe
         raise Refused(Reason.NOT_IN_CRAWL)
     detail = "; ".join(str(refusal) for refusal in refusals)
     raise Refused(refusals[0].reason, detail[:500])
-
-
-def _read(place: ImageLocation, config: GatherConfig, read: ReadRecord) -> Found:
-    try:
-        record = read(place.path, place.offset, place.inner_offset, config.max_bytes)
-        config.opt_out.check(record.headers)
-        status = 200 if record.status is None else record.status  # a resource record has none
-        if not 200 <= status < 300:
-            raise Refused(of_status(status), str(status))
-        data = record.payload
-    except Damaged as error:
-        raise Refused(Reason.DAMAGED_RECORD, str(error)) from error
-    except PayloadTooLarge as error:
-        raise Refused(Reason.TOO_LARGE, str(error)) from error
-    except PayloadError as error:
-        raise Refused(Reason.CONTENT_CODING, str(error)) from error
-    if len(data) > config.max_bytes:
-        raise Refused(Reason.TOO_LARGE, f"{len(data)} bytes")
-    return Found(data, record.headers, status, "warc")
 
 
 def _by_file(task: ImageTask) -> tuple[str, ImageTask]:
@@ -191,9 +166,9 @@ class _Gather(beam.DoFn):
     """Gathers the images of one group. It has its own doors, because the images of a group are many
     and must not be held until the group is done."""
 
-    def __init__(self, config: GatherConfig, read: ReadRecord):
+    def __init__(self, config: GatherConfig, sources: Mapping[str, Source]):
         self._config = config
-        self._read = read
+        self._sources = sources
 
     def process(
         self, group: tuple[str, Iterable[ImageTask]]
@@ -204,7 +179,7 @@ class _Gather(beam.DoFn):
     ]:
         for_web: dict[str, ImageTask] = {}
         for task in sorted(group[1], key=_place):
-            outcome = _attempt(partial(from_crawl, task, self._config, self._read))
+            outcome = _attempt(partial(at_hand, task, self._config, self._sources))
             if self._config.http.enabled and _may_ask(outcome):
                 for_web[task.reference.url] = task
             else:
@@ -214,7 +189,7 @@ class _Gather(beam.DoFn):
             if isinstance(answer, Exception):
                 yield _door(task, answer)
             else:
-                found = Found(answer.body, answer.headers, answer.status, "http")
+                found = Payload(answer.body, answer.headers, answer.status, "http")
                 decoded = partial(to_image, task, found, self._config.decode)
                 yield _door(task, _attempt(decoded))
 

@@ -1,4 +1,5 @@
-"""Finds the crawl's own records of the images that documents refer to.
+"""Finds where the images that documents refer to lie at hand: in the crawl's own records, and in
+what other sources hold (`stages.imaging.sources`).
 
 In: references (ImageReference), candidates (candidate URL, primary URL, rank) and locations
 (ImageLocation).  Out: ImageTask, one for each reference, its locations best first.
@@ -6,7 +7,7 @@ In: references (ImageReference), candidates (candidate URL, primary URL, rank) a
 Only URLs and locations are shuffled, never an image.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -15,6 +16,7 @@ from apache_beam.pvalue import PCollection
 
 from schemas.image import ImageLocation, ImageReference
 from stages.imaging.elements import ImageTask
+from stages.imaging.sources import Crawl, Source
 from stages.imaging.urls import comparable
 
 STAGE = "locate_images"
@@ -38,13 +40,40 @@ class Inputs(TypedDict):
 
 
 @dataclass
+class ListPlaces(beam.PTransform):
+    """The places that sources have besides the records that the extract phase found.
+
+    In: sources.  Out: ImageLocation.
+    """
+
+    def expand(self, sources: PCollection[Source]) -> PCollection[ImageLocation]:
+        return (
+            sources
+            | "Files" >> beam.FlatMap(_files)
+            | "Spread files" >> beam.Reshuffle()
+            | "Places" >> beam.FlatMapTuple(_places)
+        )
+
+
+def _files(source: Source) -> Iterable[tuple[Source, str]]:
+    for path in source.files():
+        yield source, path
+
+
+def _places(source: Source, path: str) -> Iterable[ImageLocation]:
+    return source.places(path)
+
+
+@dataclass
 class LocateImages(beam.PTransform):
     """Joins references with image records by URL (`stages.imaging.urls.comparable`).
 
     Attributes:
+      sources: their names, in the order in which they are tried.
       max_locations: how many a task keeps; a popular image is in a crawl many times.
     """
 
+    sources: tuple[str, ...] = (Crawl.name,)
     max_locations: int = 8
 
     def __post_init__(self) -> None:
@@ -64,21 +93,23 @@ class LocateImages(beam.PTransform):
         found = (
             {"ranked": ranked, "places": places}
             | "Meet" >> beam.CoGroupByKey()
-            | "To primary" >> beam.FlatMap(_to_primary, self.max_locations)
+            | "To primary" >> beam.FlatMap(_to_primary, self.sources, self.max_locations)
         )
         references = inputs["references"] | "By primary" >> beam.Map(_by_primary)
         return (
             {"references": references, "found": found}
             | "Gather places" >> beam.CoGroupByKey()
-            | "To tasks" >> beam.FlatMap(_to_task, self.max_locations)
+            | "To tasks" >> beam.FlatMap(_to_task, self.sources, self.max_locations)
         )
 
 
-def preference(ranked: Ranked) -> tuple[Any, ...]:
-    """Sort key of a location: the page's own order, then the latest crawl, then where it lies."""
+def preference(ranked: Ranked, sources: Sequence[str] = (Crawl.name,)) -> tuple[Any, ...]:
+    """Sort key of a location: the order of the sources, the page's own order, the latest crawl, and
+    where it lies."""
     rank, place = ranked
+    source = sources.index(place.source)
     latest = [*(-ord(character) for character in place.crawl_time), 0]
-    return rank, latest, place.warc_file, place.offset, place.inner_offset
+    return source, rank, latest, place.warc_file, place.offset, place.inner_offset
 
 
 def _own_candidate(reference: ImageReference) -> tuple[tuple[str, str], int]:
@@ -103,17 +134,25 @@ def _by_primary(reference: ImageReference) -> tuple[str, ImageReference]:
     return reference.url, reference
 
 
-def _to_primary(met: tuple[str, dict[str, Any]], limit: int) -> Iterable[tuple[str, Ranked]]:
+def _to_primary(
+    met: tuple[str, dict[str, Any]], sources: Sequence[str], limit: int
+) -> Iterable[tuple[str, Ranked]]:
     _, sides = met
     # All have the same rank for one primary URL, so the best few of all are the best few for each.
-    best = sorted({(0, place) for place in sides["places"]}, key=preference)[:limit]
+    best = _sorted({(0, place) for place in sides["places"]}, sources)[:limit]
     for primary, rank in sides["ranked"]:
         for _, place in best:
             yield primary, (rank, place)
 
 
-def _to_task(met: tuple[str, dict[str, Any]], limit: int) -> Iterable[ImageTask]:
+def _sorted(ranked: Iterable[Ranked], sources: Sequence[str]) -> list[Ranked]:
+    return sorted(ranked, key=lambda one: preference(one, sources))
+
+
+def _to_task(
+    met: tuple[str, dict[str, Any]], sources: Sequence[str], limit: int
+) -> Iterable[ImageTask]:
     _, sides = met
     for reference in sides["references"]:
-        places = [place for _, place in sorted(sides["found"], key=preference)]
+        places = [place for _, place in _sorted(sides["found"], sources)]
         yield ImageTask(reference, tuple(dict.fromkeys(places))[:limit])

@@ -15,6 +15,7 @@ from stages.imaging.elements import GatheredImage, ImageTask
 from stages.imaging.hashing import sha256
 from stages.imaging.http_client import HttpConfig
 from stages.imaging.opt_out import OptOutPolicy
+from stages.imaging.sources import Crawl
 from stages.warc.reader import read_records
 
 URL = "http://a.example/i.png"
@@ -258,7 +259,7 @@ def explode(path, offset, inner_offset, max_payload):
 def test_a_fault_of_ours_is_a_failure_and_not_a_rejection(beam_pipeline):
     place = ImageLocation(URL, "a.warc.gz", "a.warc.gz", 0)
     with beam_pipeline as p:
-        out = p | beam.Create([task(place)]) | GatherImages(read=explode)
+        out = p | beam.Create([task(place)]) | GatherImages(sources=(Crawl(explode),))
         check(p, out, failed=[(URL, STAGE, "RuntimeError('boom')")])
     assert counters(p) == {"failed": 1}
 

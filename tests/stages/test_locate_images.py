@@ -1,4 +1,6 @@
 import random
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import apache_beam as beam
 import pytest
@@ -6,7 +8,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.image import ImageLocation, ImageReference
 from stages.imaging.elements import ImageTask
-from stages.locate_images import LocateImages, preference
+from stages.imaging.sources import Crawl, Source
+from stages.locate_images import ListPlaces, LocateImages, preference
 
 
 def place(url, offset=0, time="2024-05-18T00:00:00Z", file="a.warc.gz", inner=0):
@@ -87,3 +90,31 @@ def test_preference():
 def test_config_is_checked():
     with pytest.raises(ValueError, match="max_locations is 0"):
         LocateImages(max_locations=0)
+
+
+def test_sources_are_tried_in_order_whatever_the_page_or_the_time_says(beam_pipeline):
+    later = replace(place(A.url, time="2030-01-01T00:00:00Z"), source="archive")
+    with beam_pipeline as p:
+        out = locate(p, [A], CANDIDATES, [later, OF_SMALL], sources=("warc", "archive"))
+        assert_that(out, equal_to([ImageTask(A, (OF_SMALL, later))]))
+
+
+@dataclass(frozen=True)
+class Shelf(Source):
+    name: ClassVar[str] = "shelf"
+    labels: str = ""
+
+    def files(self):
+        return list(self.labels)
+
+    def places(self, path):
+        yield replace(place(path), source=self.name)
+
+    def read(self, place, max_bytes, check):
+        raise AssertionError("listing reads nothing")
+
+
+def test_the_places_of_sources_are_listed(beam_pipeline):
+    with beam_pipeline as p:
+        out = p | beam.Create([Shelf(labels="ab"), Crawl()]) | ListPlaces()
+        assert_that(out, equal_to([replace(place(label), source="shelf") for label in "ab"]))
