@@ -48,6 +48,16 @@ app = typer.Typer(
 OutArgument = Annotated[
     str, typer.Argument(metavar="OUT", help="Folder of a finished corpus.", show_default=False)
 ]
+SetsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        help="Change a key of the config, e.g. write.shards=8; may be given again.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -81,16 +91,7 @@ def run(
             show_default=False,
         ),
     ],
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            "-s",
-            metavar="KEY=VALUE",
-            help="Change a key of the config, e.g. write.shards=8; may be given again.",
-            show_default=False,
-        ),
-    ] = None,
+    sets: SetsOption = None,
     beam_args: Annotated[
         list[str] | None,
         typer.Argument(
@@ -119,8 +120,7 @@ def run(
     if beam_args and not beam_args[0].startswith("-"):
         raise UserError(f"{beam_args[0]}: unexpected; WARC files are given with --input PATH")
     console = error_console()
-    # Beam warns at import of extras that are not installed.
-    logging.getLogger().setLevel(logging.ERROR)
+    _hush()
     try:
         from pipeline.run import run as run_pipeline
 
@@ -139,6 +139,11 @@ def run(
             _say_failure(error)
         raise typer.Exit(1) from None
     _say_done(manifest, output)
+
+
+def _hush() -> None:
+    """Beam warns at import of extras that are not installed."""
+    logging.getLogger().setLevel(logging.ERROR)
 
 
 def _say_done(manifest: dict[str, Any], output: str) -> None:
@@ -441,6 +446,51 @@ def _say_valid(out: str) -> None:
     totals = table_totals(open_corpus(out).manifest).items()
     counts = ", ".join(f"{total['rows']:,} {name}" for name, total in totals)
     output_console().print(Text("valid", style="bold green").append(f": {counts}", style="default"))
+
+
+@app.command()
+def config(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[CONFIG]", help="A config file or a preset.", show_default=False),
+    ] = "",
+    sets: SetsOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say only whether the config is sound.")
+    ] = False,
+    docs: Annotated[
+        bool, typer.Option("--docs", help="Print the reference of every key, in Markdown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a config with every default written out, check it, or print the reference of keys.
+
+    What is printed is a config itself: `weft run` takes it and does the same.
+
+    **Examples**
+
+        weft config mmc4
+
+        weft config my.yaml --set write.shards=8 --check
+
+        weft config --docs > keys.md
+    """
+    if docs == bool(name):
+        raise UserError("config: give a config to print, or --docs for the reference of keys")
+    _hush()
+    from pipeline import reference
+    from pipeline.config import load_config, resolved
+
+    if docs:
+        print(reference.markdown(), end="")
+        return
+    plain = resolved(load_config(name, sets or []))
+    if as_json:
+        print_json(plain)
+    elif check:
+        output_console().print(Text("sound", style="bold green").append(f": {clean(name)}"))
+    else:
+        print(reference.as_yaml(plain), end="")
 
 
 def main() -> None:

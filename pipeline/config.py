@@ -82,7 +82,26 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """All sections of a config file. `deduplicate` and `gather_images` may be null: not run."""
+    """All sections of a config file, in the order in which they are asked.
+
+    Attributes:
+      read: how WARC files are read.
+      filter_pages: what a page must be to be parsed.
+      extract: how a page becomes a document of texts and images.
+      filter_text: what documents and their texts must be.
+      deduplicate: which documents are one; null keeps them all.
+      filter_references: which image URLs are wanted.
+      gather_images: where images come from, and how; null makes a corpus of image URLs.
+      filter_images: what an image must be.
+      clip: the model that images and sentences are compared with; null compares none.
+      nsfw: which images are unsafe; null scores none.
+      join_images: what becomes of a document whose images were left out.
+      filter_documents: what a document with its images must be.
+      place_images: how images are matched with sentences.
+      filter_placed: what a placed document must be.
+      write: what is written.
+      run: when a run is refused.
+    """
 
     read: ReadConfig = field(default_factory=ReadConfig)
     filter_pages: Rules = ()
