@@ -19,6 +19,7 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from filters.consent import evidence
 from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import REJECTED, Doors, count_doors, to_failure
@@ -26,7 +27,7 @@ from stages.imaging.decode import DecodeLimits, decode
 from stages.imaging.elements import GatheredImage, ImageTask
 from stages.imaging.hashing import sha256
 from stages.imaging.http_client import Headers, HttpConfig, Response, fetch_by_host
-from stages.imaging.opt_out import OptOutPolicy, evidence
+from stages.imaging.opt_out import OptOutPolicy
 from stages.imaging.refusal import Reason, Refused
 from stages.imaging.sources import Crawl, Payload, Source, by_name
 from stages.imaging.urls import host_of
@@ -127,7 +128,8 @@ def at_hand(task: ImageTask, config: GatherConfig, sources: Mapping[str, Source]
     for place in task.locations:
         try:
             source = sources[place.source]
-            found = source.read(place, config.max_bytes, config.opt_out.check)
+            check = partial(config.opt_out.check, dated=place.crawl_time)
+            found = source.read(place, config.max_bytes, check)
             return to_image(task, found, config.decode)
         except Refused as refusal:
             if refusal.reason is Reason.OPTED_OUT:
@@ -199,7 +201,7 @@ class _Gather(beam.DoFn):
         product = self._config.http.product.lower()
 
         def check(headers: Headers) -> None:
-            self._config.opt_out.check(headers, (product,))
+            self._config.opt_out.check(headers, user_agents=(product,))
 
         return fetch_by_host(urls, self._config.http, self._config.max_bytes, check)
 

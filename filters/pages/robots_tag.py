@@ -6,13 +6,22 @@ makes the directives after it, up to the next user agent, those of that agent al
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 _AGENT = re.compile(r"[a-z][\w./-]*")
+_WEEKDAY = re.compile(r"[a-z]+")
 
 
-def header_directives(value: str, user_agents: Collection[str]) -> list[str]:
+class Directive(NamedTuple):
+    """A directive and its value, in lower case; the value is empty where there is none."""
+
+    name: str
+    value: str = ""
+
+
+def header_directives(value: str, user_agents: Collection[str]) -> list[Directive]:
     """The directives of one X-Robots-Tag header that hold for everyone or for one of the agents.
 
     Args:
@@ -22,17 +31,32 @@ def header_directives(value: str, user_agents: Collection[str]) -> list[str]:
     """
     found = []
     heard = True  # do the directives that follow concern us?
-    for part in value.lower().split(","):
-        head, colon, rest = (piece.strip() for piece in part.partition(":"))
+    for part in _parts(value):
+        head, colon, rest = _cut(part)
         if colon and head not in VALUED and _AGENT.fullmatch(head):
             heard = head in user_agents
-            head = rest.partition(":")[0].strip()
+            head, _, rest = _cut(rest)
         if heard and head:
-            found.append(head)
+            found.append(Directive(head, rest))
     return found
 
 
-def meta_directives(content: str) -> list[str]:
+def meta_directives(content: str) -> list[Directive]:
     """The directives of a robots meta tag's content."""
-    parts = (part.partition(":")[0].strip() for part in content.lower().split(","))
-    return [part for part in parts if part]
+    cut = (_cut(part) for part in _parts(content))
+    return [Directive(head, rest) for head, _, rest in cut if head]
+
+
+def _parts(value: str) -> Iterator[str]:
+    """What stands between commas; that of "Wed, 25 Jun 2010" parts no directives."""
+    parts = iter(value.lower().split(","))
+    for part in parts:
+        *_, name, rest = ("", "", *part.split(":"))
+        if name.strip() == "unavailable_after" and _WEEKDAY.fullmatch(rest.strip()):
+            part = ",".join((part, next(parts, "")))
+        yield part
+
+
+def _cut(part: str) -> tuple[str, str, str]:
+    head, colon, rest = part.partition(":")
+    return head.strip(), colon, rest.strip()

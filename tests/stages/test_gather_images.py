@@ -288,5 +288,5 @@ def test_every_image_of_a_real_archive_leaves_by_a_door(beam_pipeline, shared_da
 def test_config_is_checked():
     with pytest.raises(ValueError, match="max_bytes is 0"):
         GatherConfig(max_bytes=0)
-    with pytest.raises(ValueError, match="lower case"):
+    with pytest.raises(ValueError, match="unknown directives NoAI"):
         OptOutPolicy(directives=("NoAI",))

@@ -99,8 +99,14 @@ def test_the_detail_lists_what_was_found_once():
         ("tdm-reservation", "1"),
     )
     score = OptOut().score(element)
-    expected = "noai in header; tdm_reservation in header; noml in meta; noai in meta"
-    assert score == Score(4, expected)
+    expected = (
+        "noai in x-robots-tag: noai, ccbot: noai; "
+        "tdm_reservation in tdm-reservation: 1; "
+        "noml in meta robots: noml, noai; "
+        "noai in meta robots: noml, noai; "
+        "noml in meta robots: noml"
+    )
+    assert score == Score(5, expected)
     assert OptOut().judge(score) == "noai"
 
 

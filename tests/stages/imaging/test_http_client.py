@@ -393,7 +393,7 @@ def test_headers_are_checked_before_the_body_is_read(web, client):
     web.pages["/no.png"] = (200, bytes(10), {"X_Robots_Tag": "noai, max-snippet:-1"})
 
     def check(headers):
-        OptOutPolicy().check(headers, ("testbot",))
+        OptOutPolicy().check(headers, user_agents=("testbot",))
 
     error = refusal(client(), web.url("/no.png"), check=check)
     assert (error.reason, error.detail) == (

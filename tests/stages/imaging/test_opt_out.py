@@ -2,14 +2,15 @@ import json
 
 import pytest
 
-from stages.imaging.opt_out import OptOutPolicy, evidence
+from filters.consent import evidence
+from stages.imaging.opt_out import OptOutPolicy
 from stages.imaging.refusal import Reason, Refused
 
 
 def says_no(headers, agents=(), **policy):
     """The header that refuses, or empty."""
     try:
-        OptOutPolicy(**policy).check(tuple(headers), agents)
+        OptOutPolicy(**policy).check(tuple(headers), user_agents=agents)
     except Refused as refusal:
         return f"{refusal.detail}" if refusal.reason is Reason.OPTED_OUT else f"{refusal!r}"
     return ""
