@@ -119,6 +119,7 @@ def check_files(files: Sequence[str]) -> tuple[str, ...]:
     Raises:
       ValueError: one cannot be read, or an entry of it.
     """
+    load.cache_clear()  # a file may have changed since an earlier run in this process
     for file in files:
         try:
             load(file)

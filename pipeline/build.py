@@ -12,11 +12,15 @@ lies on disk, cut into buckets by document id.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from filters.base import On
+from filters.base import On, Rule
+from filters.images.opt_out_list import OptOutList as ListedImages
+from filters.pages.opt_out_list import OptOutList as ListedPages
+from filters.references.opt_out_list import OptOutList as ListedReferences
 from pipeline.config import Config
 from schemas.candidate import Candidate
 from schemas.dedup import Cluster, ParagraphRemoval, Removal
@@ -79,6 +83,11 @@ class Plan:
         """Where a phase works."""
         return join(self.output, "_work", phase)
 
+    def rules(self, listed: type[Any], rules: Sequence[Rule]) -> tuple[Rule, ...]:
+        """Rules, and before them the one that `listed` makes of the lists of opt-outs."""
+        lists = self.config.opt_out_lists
+        return (listed(lists), *rules) if lists else tuple(rules)
+
     @property
     def phases(self) -> dict[str, Callable[[beam.Pipeline, "Plan"], None]]:
         """The phases that the config asks for, in order."""
@@ -119,9 +128,8 @@ def build_extract(p: beam.Pipeline, plan: Plan) -> None:
     ledger.left("read_pages", read)
     ledger.wrote(read.images | WriteRows(LOCATIONS, folder, ImageLocation, _url, plan.buckets))
     pages = ledger.entered("filter_pages", read.kept)
-    filtered = ledger.left(
-        "filter_pages", pages | "Filter pages" >> FilterPages(config.filter_pages)
-    )
+    page_rules = plan.rules(ListedPages, config.filter_pages)
+    filtered = ledger.left("filter_pages", pages | "Filter pages" >> FilterPages(page_rules))
 
     pages = ledger.entered("extract_documents", filtered.kept)
     extracted = ledger.left(
@@ -173,7 +181,9 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
 
     references = shown | "Count references" >> CountReferences()
     ledger.entered("filter_references", references)
-    wanted = references | "Filter references" >> FilterReferences(config.filter_references)
+    wanted = references | "Filter references" >> FilterReferences(
+        plan.rules(ListedReferences, config.filter_references)
+    )
     ledger.left("filter_references", wanted)
 
     tasks = {
@@ -182,11 +192,15 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
         "locations": locations,
     } | "Locate images" >> LocateImages(tuple(source.name for source in sources))
     ledger.entered("gather_images", tasks)
-    gathered = tasks | "Gather images" >> GatherImages(config.gather_images, sources)
+    gathered = tasks | "Gather images" >> GatherImages(
+        config.gather_images, sources, config.opt_out_lists
+    )
     ledger.left("gather_images", gathered)
 
     ledger.entered("filter_images", gathered.kept)
-    decoded = gathered.kept | "Filter images" >> FilterImages(config.filter_images.decoded)
+    decoded = gathered.kept | "Filter images" >> FilterImages(
+        plan.rules(ListedImages, config.filter_images.decoded)
+    )
     ledger.left("filter_images", decoded)
 
     images, refused, broken = decoded.kept, [], []

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from filters.base import On, Rule, load_all
+from filters.opt_out_lists import check_files
 from pipeline.errors import UserError
 from stages.clip import ClipConfig
 from stages.dedup.config import DedupConfig
@@ -85,6 +86,8 @@ class Config:
     """All sections of a config file, in the order in which they are asked.
 
     Attributes:
+      opt_out_lists: local files of hosts, URLs and SHA-256 that are not to be used; pages, image
+        URLs and images are held against them before any rule; see `filters.opt_out_lists`.
       read: how WARC files are read.
       filter_pages: what a page must be to be parsed.
       extract: how a page becomes a document of texts and images.
@@ -103,6 +106,7 @@ class Config:
       run: when a run is refused.
     """
 
+    opt_out_lists: tuple[str, ...] = ()
     read: ReadConfig = field(default_factory=ReadConfig)
     filter_pages: Rules = ()
     extract: ExtractionConfig = field(default_factory=ExtractionConfig)
@@ -121,6 +125,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        check_files(self.opt_out_lists)
         if self.nsfw and not self.clip:
             raise ValueError("nsfw: the scores come from CLIP features, so clip must be set")
         if self.place_images.method != "dom" and not (self.clip and self.gather_images):

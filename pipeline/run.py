@@ -34,7 +34,7 @@ TYPICAL_WARC = 1_000_000_000
 
 # The sections of the config that a phase depends on, beside all that the phases before it do.
 SECTIONS = {
-    "extract": ("read", "filter_pages", "extract", "filter_text"),
+    "extract": ("opt_out_lists", "read", "filter_pages", "extract", "filter_text"),
     "dedup": ("deduplicate",),
     "images": ("filter_references", "gather_images", "filter_images", "clip", "nsfw"),
     "assemble": ("join_images", "filter_documents", "place_images", "filter_placed", "write"),

@@ -27,7 +27,7 @@ from stages.imaging.decode import DecodeLimits, decode
 from stages.imaging.elements import GatheredImage, ImageTask
 from stages.imaging.hashing import sha256
 from stages.imaging.http_client import Headers, HttpConfig, Response, fetch_by_host
-from stages.imaging.opt_out import OptOutPolicy
+from stages.imaging.opt_out import OptOutPolicy, check_listed
 from stages.imaging.refusal import Reason, Refused
 from stages.imaging.sources import Crawl, Payload, Source, by_name
 from stages.imaging.urls import host_of
@@ -65,10 +65,12 @@ class GatherConfig:
 class GatherImages(beam.PTransform):
     """Attributes:
     sources: what the places of tasks are read by.
+    opt_out_lists: files; what was found under a listed URL, another than was asked for, is refused.
     """
 
     config: GatherConfig = field(default_factory=GatherConfig)
     sources: tuple[Source, ...] = (Crawl(),)
+    opt_out_lists: tuple[str, ...] = ()
 
     def expand(self, tasks: PCollection[ImageTask]) -> Any:
         """Returns `Doors`; Beam does not know the type and would warn of it."""
@@ -83,9 +85,9 @@ class GatherImages(beam.PTransform):
             keyed
             | "Group" >> beam.GroupByKey()
             | "Gather"
-            >> beam.ParDo(_Gather(self.config, by_name(self.sources))).with_outputs(
-                REJECTED, _FAILED, main="kept"
-            )
+            >> beam.ParDo(
+                _Gather(self.config, by_name(self.sources), self.opt_out_lists)
+            ).with_outputs(REJECTED, _FAILED, main="kept")
         )
         counted = count_doors(out, out[_FAILED], STAGE)
         return Doors(counted.kept, counted.rejected, counted.failed)
@@ -117,7 +119,12 @@ def to_image(task: ImageTask, found: Payload, limits: DecodeLimits) -> GatheredI
     return GatheredImage(record, found.data, decoded.pixels)
 
 
-def at_hand(task: ImageTask, config: GatherConfig, sources: Mapping[str, Source]) -> GatheredImage:
+def at_hand(
+    task: ImageTask,
+    config: GatherConfig,
+    sources: Mapping[str, Source],
+    opt_out_lists: tuple[str, ...] = (),
+) -> GatheredImage:
     """The first of a task's places that holds a picture.
 
     Raises:
@@ -127,6 +134,7 @@ def at_hand(task: ImageTask, config: GatherConfig, sources: Mapping[str, Source]
     refusals: list[Refused] = []
     for place in task.locations:
         try:
+            check_listed(opt_out_lists, place.url)
             source = sources[place.source]
             check = partial(config.opt_out.check, dated=place.crawl_time)
             found = source.read(place, config.max_bytes, check)
@@ -168,9 +176,12 @@ class _Gather(beam.DoFn):
     """Gathers the images of one group. It has its own doors, because the images of a group are many
     and must not be held until the group is done."""
 
-    def __init__(self, config: GatherConfig, sources: Mapping[str, Source]):
+    def __init__(
+        self, config: GatherConfig, sources: Mapping[str, Source], opt_out_lists: tuple[str, ...]
+    ):
         self._config = config
         self._sources = sources
+        self._lists = opt_out_lists
 
     def process(
         self, group: tuple[str, Iterable[ImageTask]]
@@ -181,7 +192,7 @@ class _Gather(beam.DoFn):
     ]:
         for_web: dict[str, ImageTask] = {}
         for task in sorted(group[1], key=_place):
-            outcome = _attempt(partial(at_hand, task, self._config, self._sources))
+            outcome = _attempt(partial(at_hand, task, self._config, self._sources, self._lists))
             if self._config.http.enabled and _may_ask(outcome):
                 for_web[task.reference.url] = task
             else:
@@ -191,9 +202,12 @@ class _Gather(beam.DoFn):
             if isinstance(answer, Exception):
                 yield _door(task, answer)
             else:
-                found = Payload(answer.body, answer.headers, answer.status, "http")
-                decoded = partial(to_image, task, found, self._config.decode)
-                yield _door(task, _attempt(decoded))
+                yield _door(task, _attempt(partial(self._from_web, task, answer)))
+
+    def _from_web(self, task: ImageTask, answer: Response) -> GatheredImage:
+        check_listed(self._lists, answer.url)
+        found = Payload(answer.body, answer.headers, answer.status, "http")
+        return to_image(task, found, self._config.decode)
 
     def _fetch(self, urls: tuple[str, ...]) -> Iterable[tuple[str, Response | Exception]]:
         if not urls:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-
 Keep = Literal["latest", "longest", "most_images"]
 
 

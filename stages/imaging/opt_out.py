@@ -1,9 +1,10 @@
 """What the owner of an image says in its headers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from filters.consent import ConsentPolicy, Headers
+from filters.opt_out_lists import find_url
 from stages.imaging.refusal import Reason, Refused
 
 
@@ -17,3 +18,12 @@ class OptOutPolicy(ConsentPolicy):
         """
         if found := self.in_headers(headers, dated, user_agents):
             raise Refused(Reason.OPTED_OUT, found[0].said)
+
+
+def check_listed(files: Sequence[str], url: str) -> None:
+    """Raises:
+    Refused: one of the lists of opt-outs names the URL.
+    """
+    listed = find_url(files, url)
+    if listed.value:
+        raise Refused(Reason.OPTED_OUT, listed.detail)

@@ -195,7 +195,7 @@ def test_a_base_that_is_not_there_or_no_name(written):
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("filter_page: []", ["filter_page: unknown key; known here: read, filter_pages"]),
+        ("filter_page: []", ["filter_page: unknown key; known here: opt_out_lists, read"]),
         ("write: {shard: 3}", ["write.shard: unknown key; known here: shards, image_bytes"]),
         ("true: 1", ["True: unknown key"]),
         ("write: {shards: '3'}", ["write.shards: must be a whole number, not the text '3'"]),

@@ -170,6 +170,27 @@ def test_an_owners_no_ends_the_search(beam_pipeline, warc, web, png):
     assert web.requests.total() == 0
 
 
+def test_what_was_found_under_a_listed_url_is_refused(beam_pipeline, warc, web, png, tmp_path):
+    listed = tmp_path / "asked.txt"
+    listed.write_text("cdn.example\n" + web.url("/ok.png"))
+    elsewhere = warc.add(png(), url="http://cdn.example/i.png")
+    moved = web.url("/moved.png")
+    web.pages["/moved.png"] = (302, b"", {"Location": "/ok.png"})
+    with beam_pipeline as p:
+        tasks = p | beam.Create([task(elsewhere), task(url=moved)])
+        out = tasks | GatherImages(http(), opt_out_lists=(str(listed),))
+        by_host = "host_listed: cdn.example in asked.txt line 1"
+        by_url = f"url_listed: {web.url('/ok.png')} in asked.txt line 2"
+        check(
+            p,
+            out,
+            rejected=[
+                rejection("opted_out", by_host),
+                rejection("opted_out", by_url, moved),
+            ],
+        )
+
+
 def test_the_config_says_what_counts_as_a_no(beam_pipeline, warc, png):
     place = warc.add(png(), ("X-Robots-Tag", "noai"), ("X-Robots-Tag", "noindex"))
     config = GatherConfig(opt_out=OptOutPolicy(directives=("noindex",)))
