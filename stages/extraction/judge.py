@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stages.extraction.sources import Sources
@@ -130,6 +131,32 @@ class Judged:
     detail: str = ""
 
 
+def judge_size(size: tuple[int | None, int | None], min_side: int) -> Judged | None:
+    """The objection to a declared size (width and height in CSS pixels), if there is one."""
+    known = [side for side in size if side is not None]
+    if known and max(known) <= _PIXEL_SIDE:
+        return Judged(Reason.TRACKING_PIXEL, _show(size))
+    # A narrow plate is content, a line is not.
+    if known and (max(known) < min_side or min(known) <= _PIXEL_SIDE):
+        return Judged(Reason.ICON, _show(size))
+    return None
+
+
+def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> Judged | None:
+    """The objection to what an image element and its URL are called, if there is one."""
+    large = all(side is not None and side >= _PLAINLY_LARGE for side in size)
+    own = words(f"{element.get('class') or ''} {element.get('id') or ''}")
+    path = label_words(url)
+    for reason, listed in _IMAGE_WORDS.items():
+        # `image-with-ads` is an image among ads, so an ad says so in a class of its own.
+        exact = set((element.get("class") or "").lower().split())
+        if hit := (exact if reason is Reason.AD else own) & listed:
+            return Judged(reason, f"named {min(hit)}")
+        if not large and (hit := path & listed):
+            return Judged(reason, f"URL says {min(hit)}")
+    return None
+
+
 class Judge:
     """Judges the images of one page after its main text is known.
 
@@ -169,7 +196,7 @@ class Judge:
     ) -> Judged:
         if not sources.urls:
             return Judged(Reason(sources.problem))
-        if reason := self._by_size(size):
+        if reason := judge_size(size, self.min_side):
             return reason
         if image.hidden in _HIDING_TAGS:
             return Judged(Reason.BOILERPLATE, f"inside {image.hidden}")
@@ -177,34 +204,9 @@ class Judge:
             return Judged(None)
         if furniture := self._furniture(image.frame):
             return Judged(*furniture)
-        if reason := self._by_name(image, sources.urls[0], size):
+        if reason := judge_name(image.element, sources.urls[0], size):
             return reason
         return self._by_place(image)
-
-    def _by_size(self, size: tuple[int | None, int | None]) -> Judged | None:
-        known = [side for side in size if side is not None]
-        if known and max(known) <= _PIXEL_SIDE:
-            return Judged(Reason.TRACKING_PIXEL, _show(size))
-        # A narrow plate is content, a line is not.
-        if known and (max(known) < self.min_side or min(known) <= _PIXEL_SIDE):
-            return Judged(Reason.ICON, _show(size))
-        return None
-
-    def _by_name(
-        self, image: RawImage, url: str, size: tuple[int | None, int | None]
-    ) -> Judged | None:
-        large = all(side is not None and side >= _PLAINLY_LARGE for side in size)
-        element = image.element
-        own = words(f"{element.get('class') or ''} {element.get('id') or ''}")
-        path = label_words(url)
-        for reason, listed in _IMAGE_WORDS.items():
-            # `image-with-ads` is an image among ads, so an ad says so in a class of its own.
-            exact = set((element.get("class") or "").lower().split())
-            if hit := (exact if reason is Reason.AD else own) & listed:
-                return Judged(reason, f"named {min(hit)}")
-            if not large and (hit := path & listed):
-                return Judged(reason, f"URL says {min(hit)}")
-        return None
 
     def _furniture(self, frame: int) -> tuple[Reason, str] | None:
         """The innermost container that is page furniture, looked up to the content root."""
