@@ -6,7 +6,8 @@ from enum import StrEnum
 
 class Sameness(StrEnum):
     """Why a document, or an image, counts as a copy; the strongest reason that holds, strongest
-    first. The last three come from images, and the last is the only one of images themselves."""
+    first. Three come from images, and the last of them is the only one of images themselves.
+    After them: what makes a document go that is a copy of no document."""
 
     EXACT_URL = "exact_url"
     EXACT_TEXT = "exact_text"
@@ -14,6 +15,7 @@ class Sameness(StrEnum):
     IMAGE_SET = "image_set"
     JOINT = "text_and_images"
     SEMANTIC = "semantic_duplicate"
+    BENCHMARK = "benchmark"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Removal:
 
     Attributes:
       doc_id: the document to remove.
-      survivor_id: the document of the same cluster that stays; never removed itself.
+      survivor_id: the document of the same cluster that stays; never removed itself. It may be one
+        of an earlier corpus; empty where the document is a copy of no document.
       rule: a `Sameness`. It holds between this document and some member of the cluster, not
         necessarily the survivor.
     """
@@ -45,6 +48,27 @@ class Cluster:
     doc_id: str
     cluster_id: str
     cluster_size: int
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What tells the copies of a document without its text; also a row of `corpus.SIGNATURES`.
+
+    Attributes:
+      rank: orders the members of a cluster; the highest stays.
+      url, text: 16 bytes of hash each of the canonical URL and of the normalised text, or none.
+      bands: 8 bytes of hash for each band of the MinHash signature, or none.
+      sketch: the lowest byte of each value of the MinHash signature, or none.
+      survivor_id: in a finished corpus, the document that this one was removed for; or empty.
+    """
+
+    doc_id: str
+    rank: int
+    url: bytes
+    text: bytes
+    bands: bytes
+    sketch: bytes
+    survivor_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class Document:
     Attributes:
       doc_id: the page's id (`schemas.page.Page.page_id`).
       language, language_score: ISO 639 code and probability in [0, 1]; empty and 0 if not judged.
+      canonical_url: absolute URL that the page's ``rel=canonical`` names, or empty.
       title, date, author, site, licence: metadata as the page gives it, empty where it does not;
         `date` is ISO 8601, `licence` a URL.
       signals: scores of the rules that judged the document, in order.
@@ -86,6 +87,7 @@ class Document:
     author: str = ""
     site: str = ""
     licence: str = ""
+    canonical_url: str = ""
     signals: tuple[Signal, ...] = ()
     cluster_id: str = ""
     cluster_size: int = 1

@@ -3,13 +3,13 @@
 In: Document, read from disk.
 Out: decisions about them by id; no document, and no text, crosses a shuffle.
 
-    fingerprint -> buckets (URL, text, band) -> edges to the best of a bucket -> near ones verified
-    -> all edges in one worker -> connected components -> removals, joined with the inputs by id
-    -> paragraphs of the documents that stay, counted by site
+    fingerprint -> batches -> buckets (URL, text, band) -> links of neighbours in a bucket
+    -> joined with what they link, near ones verified -> edges -> connected components -> removals,
+    joined with the inputs by id -> paragraphs of the documents that stay, counted by site
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -17,34 +17,38 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from schemas.dedup import Cluster, ParagraphRemoval, Removal
+from schemas.arrow import from_row
+from schemas.dedup import Cluster, ParagraphRemoval, Removal, Sameness, Signature
 from schemas.document import Document
 from schemas.outcome import Failure, Kind, Rejection
-from stages.dedup.components import resolve, star
+from stages.dedup import batches
+from stages.dedup.batches import Columns, Part
+from stages.dedup.benchmarks import Benchmarks
 from stages.dedup.config import DedupConfig, ParagraphConfig
+from stages.dedup.connect import Connect
 from stages.dedup.fingerprint import Fingerprint, fingerprint
-from stages.dedup.minhash import jaccard
 from stages.dedup.urls import site_of
-from stages.doors import REJECTED, Identity, count_doors, guard
+from stages.doors import REJECTED, at_bundle_end, count_doors, guard
+from stages.files import open_parquet
 
 STAGE = "deduplicate"
 PARAGRAPH_RULE = "repeated_paragraph"
-CLUSTERS, NEAR, SURVIVORS = "clusters", "near", "survivors"
-
-Paragraphs = tuple[tuple[str, tuple[int, ...]], ...]
-Repeat = tuple[str, tuple[tuple[int, ...], int]]  # doc_id, (node indices, count on the site)
+BUCKETS, WHO, LINKS, SURVIVORS = "buckets", "who", "links", "survivors"
+DOCUMENTS_A_BATCH = 8192
 
 
 class Reason(StrEnum):
     DUPLICATE = "duplicate"
     REPEATED = "repeated"
+    CONTAMINATED = "contaminated"
 
 
 class Deduplicated(NamedTuple):
     """What leaves the stage.
 
     `rejected` has a row for each row of `removed` and `pruned` one for each of `paragraphs`: the
-    former are for readers, the latter for the stages that follow.
+    former are for readers, the latter for the stages that follow. `signatures` are of all documents
+    that could be read and hold no benchmark.
     """
 
     kept: PCollection[str]
@@ -54,6 +58,7 @@ class Deduplicated(NamedTuple):
     clusters: PCollection[Cluster]
     paragraphs: PCollection[ParagraphRemoval]
     pruned: PCollection[Rejection]
+    signatures: PCollection[Signature]
 
 
 @dataclass
@@ -61,42 +66,58 @@ class Deduplicate(beam.PTransform):
     """Removes copies of documents and then, from those that stay, repeated paragraphs.
 
     Every document leaves by one door: its id as kept, a rejection, or a failure (text that is not
-    valid Unicode). Copies by URL, by text and by near-duplication make one graph, whose components
-    are exact; so two documents may share a cluster through a third. Nothing depends on the order
-    of the input or on the number of workers.
+    valid Unicode). One that holds a text of a benchmark is rejected first and a copy of nothing.
+    Copies by URL, by text and by near-duplication make one graph, whose components are exact; so
+    two documents may share a cluster through a third. Nothing depends on the order of the input or
+    on the number of workers.
 
-    Limits: the edges between copies meet in one worker (`stages.dedup.components.resolve`); links
-    in a bucket go to its best member only, so where a bucket holds more than near-duplicates, a
-    near-duplicate pair in it that is not near its best member must meet in another bucket.
+    Limits: in a bucket of k members k - 1 pairs are compared, neighbours in the order of their
+    signatures (`stages.dedup.batches.neighbours`). A near-duplicate pair that is beside each other
+    in none of its buckets, nor joined by a chain of near-duplicates, is missed.
+
+    Attributes:
+      earlier: Parquet files of `corpus.SIGNATURES`, of corpora that are finished. What is a copy of
+        one of their documents is removed for it.
     """
 
     config: DedupConfig = field(default_factory=DedupConfig)
+    earlier: Sequence[str] = ()
 
     def expand(self, documents: PCollection[Document]) -> Deduplicated:
-        prints, unreadable = documents | "Fingerprint" >> _Fingerprint(self.config)
-        edges = prints | "Link" >> _Link(self.config)
-        resolved = (
-            edges
-            | "To one worker" >> beam.Map(_to_one_key)
-            | "Gather edges" >> beam.GroupByKey()
-            | "Resolve" >> beam.FlatMap(_resolve).with_outputs(CLUSTERS, main="removed")
+        out, unreadable = documents | "Fingerprint" >> _Fingerprint(self.config)
+        contaminated, prints = out[REJECTED], out.kept
+        packed = prints | "Pack" >> beam.ParDo(_Pack(self.config)).with_outputs(
+            BUCKETS, WHO, main="members"
         )
-        out, broken = {
-            "members": prints | "Members" >> beam.Map(_member),
-            "removals": resolved.removed | "By id" >> beam.Map(_by_id),
+        packs = {BUCKETS: packed[BUCKETS], WHO: packed[WHO]}
+        edges = packs | "Link" >> _Link(self.config, tuple(self.earlier))
+        copies = edges | "Connect" >> Connect(self.config.components)
+        held = contaminated | "Hold a benchmark" >> beam.Map(_holds)
+        decided = {
+            "members": packed.members,
+            "removals": copies.removed | "By id" >> beam.Map(_by_part),
         } | "Decide" >> _Decide()
-        failed = (unreadable, broken) | "All failures" >> beam.Flatten()
-        doors = count_doors(out, failed, STAGE, SURVIVORS)
+        both = (contaminated, decided[REJECTED]) | "All rejected" >> beam.Flatten()
+        outputs = {"kept": decided.kept, REJECTED: both, SURVIVORS: decided[SURVIVORS]}
+        doors = count_doors(_Outputs(outputs), unreadable, STAGE, SURVIVORS)
         paragraphs, pruned = doors.survivors | "Paragraphs" >> _Paragraphs(self.config.paragraphs)
         return Deduplicated(
             doors.kept,
             doors.rejected,
             doors.failed,
-            resolved.removed,
-            resolved.clusters,
+            (held, copies.removed) | "All removed" >> beam.Flatten(),
+            copies.clusters,
             paragraphs,
             pruned,
+            prints | "Signatures" >> beam.Map(_signature),
         )
+
+
+class _Outputs(dict):
+    """Collections by tag, as Beam gives them."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
 
 
 @dataclass
@@ -104,18 +125,76 @@ class _Fingerprint(beam.PTransform):
     config: DedupConfig
 
     def expand(self, documents: PCollection[Document]) -> Any:
-        out, failed = guard(documents, _FingerprintFn(self.config), STAGE)
-        return out.kept, failed
+        return guard(documents, _FingerprintFn(self.config), STAGE)
 
 
 class _FingerprintFn(beam.DoFn):
     def __init__(self, config: DedupConfig) -> None:
         self.config = config
 
+    def setup(self):
+        self._benchmarks = Benchmarks(self.config.benchmarks)
+
     def process(
         self, document: Document
     ) -> Iterable[Fingerprint | TaggedOutput[Literal["rejected"], Rejection]]:
-        yield fingerprint(document, self.config)
+        if match := self._benchmarks.match(document.text):
+            yield _tagged(REJECTED, _contaminated(document, match.share, match.entry))
+        else:
+            yield fingerprint(document, self.config)
+
+
+class _Pack(beam.DoFn):
+    """Turns fingerprints into parts of batches; a bundle's end empties the last batch."""
+
+    def __init__(self, config: DedupConfig) -> None:
+        self._minhash = config.minhash
+
+    def start_bundle(self):
+        self._waiting: list[Fingerprint] = []
+
+    def process(
+        self, seen: Fingerprint
+    ) -> Iterable[
+        Part | TaggedOutput[Literal["buckets"], Part] | TaggedOutput[Literal["who"], Part]
+    ]:
+        self._waiting.append(seen)
+        if len(self._waiting) >= DOCUMENTS_A_BATCH:
+            yield from self._empty()
+
+    def finish_bundle(self) -> Iterable[Any]:
+        if self._waiting:
+            yield from at_bundle_end(self._empty())
+
+    def _empty(self) -> Iterator[Any]:
+        prints, self._waiting = self._waiting, []
+        signatures = [seen.signature for seen in prints]
+        yield from batches.members(prints)
+        for part in batches.buckets(signatures, self._minhash):
+            yield _tagged(BUCKETS, part)
+        for part in batches.ends_and_sketches(signatures, self._minhash):
+            yield _tagged(WHO, part)
+
+
+class _ReadEarlier(beam.DoFn):
+    """A file of signatures to parts."""
+
+    def __init__(self, config: DedupConfig) -> None:
+        self._config = config
+
+    def process(
+        self, path: str
+    ) -> Iterable[TaggedOutput[Literal["buckets", "who", "links"], Part]]:
+        config = self._config
+        for batch in open_parquet(path).iter_batches(DOCUMENTS_A_BATCH):
+            rows = [from_row(Signature, row) for row in batch.to_pylist()]
+            rows = [_asked_for(row, config) for row in rows]
+            for part in batches.buckets(rows, config.minhash, earlier=True):
+                yield _tagged(BUCKETS, part)
+            for part in batches.ends_and_sketches(rows, config.minhash, earlier=True):
+                yield _tagged(WHO, part)
+            for part in batches.earlier_links(rows):
+                yield _tagged(LINKS, part)
 
 
 @dataclass
@@ -123,37 +202,50 @@ class _Link(beam.PTransform):
     """Edges between the documents that share a bucket."""
 
     config: DedupConfig
+    earlier: tuple[str, ...]
 
-    def expand(self, prints: PCollection[Fingerprint]) -> PCollection[str]:
-        stars = (
-            prints
-            | "Buckets" >> beam.FlatMap(_buckets)
+    def expand(self, packs: Any) -> PCollection[str]:
+        buckets, who = packs[BUCKETS], packs[WHO]
+        earlier_links = []
+        if self.earlier:
+            read = (
+                who.pipeline
+                | "Earlier files" >> beam.Create(self.earlier)
+                | "Spread earlier files" >> beam.Reshuffle()
+                | "Read earlier" >> beam.ParDo(_ReadEarlier(self.config)).with_outputs()
+            )
+            buckets = (buckets, read[BUCKETS]) | "All buckets" >> beam.Flatten()
+            who = (who, read[WHO]) | "All documents" >> beam.Flatten()
+            earlier_links = [read[LINKS]]
+        links = (
+            buckets
             | "Group buckets" >> beam.GroupByKey()
-            | "Stars" >> beam.FlatMap(_star).with_outputs(NEAR, main="exact")
+            | "Neighbours" >> beam.FlatMap(_neighbours).with_output_types(Part)
         )
-        near = stars[NEAR] | "Distinct" >> beam.Distinct()  # a pair shares many bands
-        minhash = self.config.minhash
-        if not minhash or not minhash.threshold:
-            return (stars.exact, near) | "All edges" >> beam.Flatten()
-        sketches = prints | "Sketches" >> beam.FlatMap(_sketch)
-        # Two joins, for an edge has two ends; each carries the sketch of one.
-        half = {
-            "sketch": sketches,
-            "hubs": near | "By member" >> beam.Map(_by_member),
-        } | "Join members" >> beam.CoGroupByKey()
-        verified = (
-            {"sketch": sketches, "members": half | "By hub" >> beam.FlatMap(_by_hub)}
-            | "Join hubs" >> beam.CoGroupByKey()
-            | "Verify" >> beam.FlatMap(_verify, minhash.threshold)
+        if earlier_links:
+            links = (links, *earlier_links) | "All links" >> beam.Flatten()
+        # Two joins, for a link has two ends.
+        halves = (
+            {"links": links, "known": who}
+            | "Join first ends" >> beam.CoGroupByKey()
+            | "First ends" >> beam.FlatMap(_first_ends).with_output_types(Part)
         )
-        return (stars.exact, verified) | "All edges" >> beam.Flatten()
+        threshold = self.config.minhash.threshold if self.config.minhash else 0.0
+        return (
+            {"halves": halves, "known": who}
+            | "Join second ends" >> beam.CoGroupByKey()
+            | "Edges" >> beam.FlatMap(_edges, threshold).with_output_types(str)
+        )
 
 
 @dataclass
 class _Decide(beam.PTransform):
     def expand(self, sides: Any) -> Any:
-        joined = sides | "Join by id" >> beam.CoGroupByKey()
-        return guard(joined, _DecideFn(), STAGE, SURVIVORS, who=_who)
+        return (
+            sides
+            | "Join by id" >> beam.CoGroupByKey()
+            | "Judge" >> beam.ParDo(_DecideFn()).with_outputs(REJECTED, SURVIVORS, main="kept")
+        )
 
 
 class _DecideFn(beam.DoFn):
@@ -162,16 +254,21 @@ class _DecideFn(beam.DoFn):
     ) -> Iterable[
         str
         | TaggedOutput[Literal["rejected"], Rejection]
-        | TaggedOutput[Literal["survivors"], tuple[str, tuple[str, Paragraphs]]]
+        | TaggedOutput[Literal["survivors"], Part]
     ]:
-        doc_id, sides = joined
-        [(url, paragraphs)] = sides["members"]
-        if sides["removals"]:
-            [removal] = sides["removals"]
-            yield _tagged(REJECTED, _rejection(doc_id, url, removal))
-        else:
-            yield doc_id
-            yield _tagged(SURVIVORS, (doc_id, (url, paragraphs)))
+        key, sides = joined
+        removals = {removal.doc_id: removal for removal in sides["removals"]}
+        for who, ids, urls, paragraphs in sides["members"]:
+            stays = []
+            for row, (doc_id, url) in enumerate(zip(ids, urls, strict=True)):
+                if removal := removals.get(doc_id):
+                    yield _tagged(REJECTED, _rejection(doc_id, url, removal))
+                else:
+                    stays.append(row)
+                    yield doc_id
+            yield _tagged(
+                SURVIVORS, (key, (who[stays], ids[stays], urls[stays], paragraphs[stays]))
+            )
 
 
 @dataclass
@@ -180,19 +277,20 @@ class _Paragraphs(beam.PTransform):
 
     config: ParagraphConfig | None
 
-    def expand(self, survivors: PCollection[tuple[str, tuple[str, Paragraphs]]]) -> Any:
+    def expand(self, survivors: PCollection[Part]) -> Any:
         if not self.config:
             pruned = survivors.pipeline | "None" >> beam.Create([]).with_output_types(Rejection)
             return pruned | "No removals" >> beam.Map(_removal), pruned
-        repeats = (
+        counts = beam.FlatMap(_paragraph_counts, self.config).with_output_types(Part)
+        repeated = (
             survivors
-            | "By paragraph" >> beam.FlatMap(_by_paragraph)
+            | "By paragraph" >> counts
             | "Group paragraphs" >> beam.GroupByKey()
-            | "Repeated" >> beam.FlatMap(_repeated, self.config)
+            | "Repeated" >> beam.FlatMap(_repeated, self.config.min_count).with_output_types(Part)
         )
         pruned = (
-            {"url": survivors | "URLs" >> beam.Map(_url), "repeats": repeats}
-            | "Join URLs" >> beam.CoGroupByKey()
+            {"members": survivors, "repeated": repeated}
+            | "Join members" >> beam.CoGroupByKey()
             | "Prune" >> beam.FlatMap(_prune, self.config)
         )
         return pruned | "Removals" >> beam.Map(_removal), pruned
@@ -202,59 +300,43 @@ def _tagged(tag: str, value: Any) -> TaggedOutput:
     return TaggedOutput(tag, value)
 
 
-def _buckets(seen: Fingerprint) -> Iterator[tuple[str, str]]:
-    for bucket in seen.buckets:
-        yield bucket, seen.end
+def _signature(seen: Fingerprint) -> Signature:
+    return seen.signature
 
 
-def _star(
-    bucket: tuple[str, Iterable[str]],
-) -> Iterator[str | TaggedOutput[Literal["near"], str]]:
-    key, ends = bucket
-    kind = key[0]
-    for edge in star(kind, ends):
-        yield edge if kind != "m" else _tagged(NEAR, edge)
+def _neighbours(group: tuple[str, Iterable[Columns]]) -> Iterator[Part]:
+    key, parts = group
+    columns = batches.joined(parts)
+    assert columns
+    a, b = batches.neighbours(columns)
+    yield from batches.cut(a, (batches.kinds(key[0], len(a)), a, b))
 
 
-def _sketch(seen: Fingerprint) -> Iterator[tuple[str, bytes]]:
-    if seen.sketch:
-        yield seen.end, seen.sketch
+def _first_ends(joined: tuple[str, dict[str, list[Columns]]]) -> Iterator[Part]:
+    links, known = (batches.joined(joined[1][side]) for side in ("links", "known"))
+    if links and known:
+        yield from batches.first_ends(links, known)
 
 
-def _by_member(edge: str) -> tuple[str, str]:
-    _, hub, member = edge.split(" ")
-    return member, hub
+def _edges(joined: tuple[str, dict[str, list[Columns]]], threshold: float) -> Iterator[str]:
+    known = batches.joined(joined[1]["known"])
+    if known:
+        yield from batches.edges(joined[1]["halves"], known, threshold)
 
 
-def _by_hub(joined: tuple[str, dict[str, list[Any]]]) -> Iterator[tuple[str, tuple[str, bytes]]]:
-    member, sides = joined
-    for hub in sides["hubs"]:
-        yield hub, (member, sides["sketch"][0])
+def _asked_for(signature: Signature, config: DedupConfig) -> Signature:
+    """An earlier signature without what this run does not compare."""
+    return replace(
+        signature,
+        url=signature.url if config.url else b"",
+        text=signature.text if config.text else b"",
+        bands=signature.bands if config.minhash else b"",
+        sketch=signature.sketch if config.minhash else b"",
+    )
 
 
-def _verify(joined: tuple[str, dict[str, list[Any]]], threshold: float) -> Iterator[str]:
-    hub, sides = joined
-    for member, sketch in sides["members"]:
-        if jaccard(sides["sketch"][0], sketch) >= threshold:
-            yield f"m {hub} {member}"
-
-
-def _to_one_key(edge: str) -> tuple[str, str]:
-    return "", edge
-
-
-def _resolve(
-    grouped: tuple[str, Iterable[str]],
-) -> Iterator[Removal | TaggedOutput[Literal["clusters"], Cluster]]:
-    for decision in resolve(grouped[1]):
-        if isinstance(decision, Cluster):
-            yield _tagged(CLUSTERS, decision)
-        else:
-            yield decision
-
-
-def _member(seen: Fingerprint) -> tuple[str, tuple[str, Paragraphs]]:
-    return seen.doc_id, (seen.url, seen.paragraphs)
+def _by_part(removal: Removal) -> tuple[str, Removal]:
+    return batches.part_of(removal.doc_id), removal
 
 
 def _rejection(doc_id: str, url: str, removal: Removal) -> Rejection:
@@ -270,49 +352,41 @@ def _rejection(doc_id: str, url: str, removal: Removal) -> Rejection:
     )
 
 
-def _by_id(removal: Removal) -> tuple[str, Removal]:
-    return removal.doc_id, removal
+def _contaminated(document: Document, share: float, entry: str) -> Rejection:
+    return Rejection(
+        document.doc_id,
+        Kind.DOCUMENT,
+        document.doc_id,
+        document.url,
+        STAGE,
+        str(Sameness.BENCHMARK),
+        str(Reason.CONTAMINATED),
+        share,
+        entry,
+    )
 
 
-def _who(joined: Any) -> Identity:
-    doc_id, sides = joined
-    url = sides["members"][0][0] if sides["members"] else ""
-    return Identity(doc_id, Kind.DOCUMENT, url, doc_id)
+def _holds(rejection: Rejection) -> Removal:
+    return Removal(rejection.doc_id, "", rejection.rule)
 
 
-def _by_paragraph(
-    survivor: tuple[str, tuple[str, Paragraphs]],
-) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
-    doc_id, (_, paragraphs) = survivor
-    for key, indices in paragraphs:
-        yield key, (doc_id, indices)
+def _paragraph_counts(survivors: Part, config: ParagraphConfig) -> Iterator[Part]:
+    yield from batches.paragraph_counts(survivors[1], config.count == "documents")
 
 
-def _repeated(
-    group: tuple[str, Iterable[tuple[str, tuple[int, ...]]]], config: ParagraphConfig
-) -> Iterator[Repeat]:
-    # Iterated twice and never held: a site may have the same line on each of a million pages.
-    _, places = group
-    by_document = config.count == "documents"
-    count = sum(1 if by_document else len(indices) for _, indices in places)
-    if count >= config.min_count:
-        for doc_id, indices in places:
-            yield doc_id, (indices, count)
-
-
-def _url(survivor: tuple[str, tuple[str, Paragraphs]]) -> tuple[str, str]:
-    doc_id, (url, _) = survivor
-    return doc_id, url
+def _repeated(group: tuple[str, Iterable[Columns]], min_count: int) -> Iterator[Part]:
+    columns = batches.joined(group[1])
+    assert columns
+    yield from batches.repeated(columns, min_count)
 
 
 def _prune(
-    joined: tuple[str, dict[str, list[Any]]], config: ParagraphConfig
+    joined: tuple[str, dict[str, list[Columns]]], config: ParagraphConfig
 ) -> Iterator[Rejection]:
-    doc_id, sides = joined
-    [url] = sides["url"]
-    site = site_of(url, config.site)
-    found = [(index, count) for indices, count in sides["repeats"] for index in indices]
-    for index, count in sorted(found):
+    members, repeated = (batches.joined(joined[1][side]) for side in ("members", "repeated"))
+    if not members or not repeated:
+        return
+    for doc_id, url, index, count in batches.repeats(members, repeated):
         Metrics.counter(STAGE, f"pruned.{PARAGRAPH_RULE}.{Reason.REPEATED}").inc()
         yield Rejection(
             f"{doc_id}#{index}",
@@ -323,7 +397,7 @@ def _prune(
             PARAGRAPH_RULE,
             str(Reason.REPEATED),
             float(count),
-            f"{config.count} on {site}",
+            f"{config.count} on {site_of(url, config.site)}",
         )
 
 

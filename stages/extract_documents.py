@@ -107,6 +107,7 @@ def to_document(page: Page, found: Extraction) -> Document:
         author=metadata.author,
         site=metadata.site,
         licence=metadata.licence,
+        canonical_url=metadata.canonical_url,
     )
 
 

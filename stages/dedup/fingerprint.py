@@ -1,15 +1,18 @@
 """All that deduplication needs to know of a document: hashes and ids."""
 
+import struct
 import unicodedata
 from dataclasses import dataclass
 
+import numpy as np
 import xxhash
 
+from schemas.dedup import Signature
 from schemas.document import Document, Text
-from stages.dedup.components import end
+from stages.dedup.components import MOST, end
 from stages.dedup.config import DedupConfig
-from stages.dedup.minhash import Hashes, bands, shingles, signature, sketch
-from stages.dedup.urls import canonical_url, site_of
+from stages.dedup.minhash import bands, shingles, signature, sketch
+from stages.dedup.urls import page_url, site_of
 
 _RANK_DIGITS = 17  # of a crawl time: a date, a time and three digits of a second
 
@@ -19,39 +22,36 @@ class Fingerprint:
     """What is shuffled in place of a document.
 
     Attributes:
-      end: the document's name in the graph of copies (`stages.dedup.components.end`).
-      buckets: keys that copies share; the first letter says of what kind: "u" URL, "t" text,
-        "m" a band of the MinHash signature.
-      sketch: of the MinHash signature, empty where there is none.
       paragraphs: for each distinct paragraph of the site, its key and the indices of its nodes.
     """
 
-    doc_id: str
+    signature: Signature
     url: str
-    end: str
-    buckets: tuple[str, ...]
-    sketch: bytes
-    paragraphs: tuple[tuple[str, tuple[int, ...]], ...]
+    paragraphs: tuple[tuple[bytes, tuple[int, ...]], ...]
 
 
 def fingerprint(document: Document, config: DedupConfig) -> Fingerprint:
     """Raises ValueError for an id with whitespace and for text with lone surrogates."""
+    order = rank(document, config.keep, config.quality)
+    end(order, document.doc_id)  # here, where an error is told of the document
     text = normalise(document.text)
-    buckets = []
-    if config.url and (url := canonical_url(document.url)):
-        buckets.append(f"u{_digest(url)}")
-    if config.text and text:
-        buckets.append(f"t{_digest(text)}")
-    values = _signature(text, config)
-    if config.minhash and values is not None:
-        keys = bands(values, config.minhash.bands, config.minhash.rows)
-        buckets.extend(f"m{key}" for key in keys)
+    url = config.url and page_url(document.url, document.canonical_url, config.url)
+    hashes = shingles(text, config.minhash.ngram) if config.minhash else np.zeros(0, np.uint32)
+    keys = low = b""
+    if config.minhash and hashes.size:
+        values = signature(hashes, config.minhash.permutations, config.minhash.seed)
+        keys = bands(values, config.minhash.bands, config.minhash.rows).tobytes()
+        low = sketch(values).tobytes()
     return Fingerprint(
-        document.doc_id,
+        Signature(
+            document.doc_id,
+            order,
+            _digest(url) if url else b"",
+            _digest(text) if config.text and text else b"",
+            keys,
+            low,
+        ),
         document.url,
-        end(rank(document, config.keep), document.doc_id),
-        tuple(buckets),
-        b"" if values is None else sketch(values),
         _paragraphs(document, config),
     )
 
@@ -61,18 +61,13 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _signature(text: str, config: DedupConfig) -> Hashes | None:
-    if not config.minhash or not text:
-        return None
-    hashes = shingles(text, config.minhash.ngram)
-    return signature(hashes, config.minhash.permutations, config.minhash.seed)
-
-
-def _paragraphs(document: Document, config: DedupConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def _paragraphs(
+    document: Document, config: DedupConfig
+) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
     if not config.paragraphs:
         return ()
     site = site_of(document.url, config.paragraphs.site)
-    found: dict[str, list[int]] = {}
+    found: dict[bytes, list[int]] = {}
     for index, node in enumerate(document.nodes):
         if isinstance(node, Text) and (text := normalise(node.text)):
             key = _digest(f"{site}\n{text}")
@@ -80,16 +75,26 @@ def _paragraphs(document: Document, config: DedupConfig) -> tuple[tuple[str, tup
     return tuple((key, tuple(indices)) for key, indices in found.items())
 
 
-def _digest(text: str) -> str:
-    return xxhash.xxh3_128_hexdigest(text.encode())
+def _digest(text: str) -> bytes:
+    return xxhash.xxh3_128_digest(text.encode())
 
 
-def rank(document: Document, keep: str) -> int:
+def rank(document: Document, keep: str, quality: str = "") -> int:
     """Orders the members of a cluster by `DedupConfig.keep`: the highest stays."""
     if keep == "longest":
         return len(document.text)
     if keep == "most_images":
         return len(document.images)
+    if keep == "highest_quality":
+        scores = [signal.score for signal in document.signals if signal.rule == quality]
+        return _ordered(scores[-1]) if scores else 0
     # As written: WARC-Date is UTC by its standard. A document without a time is the oldest.
     digits = "".join(char for char in document.crawl_time if char in "0123456789")
     return int(digits[:_RANK_DIGITS].ljust(_RANK_DIGITS, "0"))
+
+
+def _ordered(score: float) -> int:
+    """A number in 1 .. `MOST` - 1 that grows with the score, to 56 bits of its 64."""
+    [bits] = struct.unpack(">Q", struct.pack(">d", score))
+    rising = ~bits & (2**64 - 1) if bits >> 63 else bits | 1 << 63
+    return min((rising >> 8) + 1, MOST - 1)

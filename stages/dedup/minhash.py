@@ -53,20 +53,30 @@ def shingles(text: str, ngram: int) -> Hashes:
     listed = words(text)
     if not listed:
         return np.zeros(0, np.uint32)
+    found = np.sort((grams(listed, min(ngram, len(listed))) >> np.uint64(32)).astype(np.uint32))
+    return found[np.concatenate(([True], found[1:] != found[:-1]))]  # np.unique is slower
+
+
+def grams(listed: list[str], ngram: int) -> NDArray[np.uint64]:
+    """Hashes of the word n-grams in order, of shape [words - ngram + 1]; none of fewer words.
+
+    Raises:
+      UnicodeEncodeError: a word holds a lone surrogate.
+    """
+    count = len(listed) - ngram + 1
+    if count < 1:
+        return np.zeros(0, np.uint64)
     encoded = " ".join(listed).encode().split(b" ")  # one call to encode, not one a word
     digests = b"".join(map(xxhash.xxh3_64_digest, encoded))
     hashes = np.frombuffer(digests, ">u8").astype(np.uint64)
-    width = min(ngram, hashes.size)
-    count = hashes.size - width + 1
     # A polynomial in an odd constant, so that the order of words counts; wraps modulo 2**64.
     total = hashes[:count].copy()
-    for offset in range(1, width):
+    for offset in range(1, ngram):
         total *= _ODD
         total += hashes[offset : offset + count]
     total ^= total >> np.uint64(29)
     total *= _ODD
-    found = np.sort((total >> np.uint64(32)).astype(np.uint32))
-    return found[np.concatenate(([True], found[1:] != found[:-1]))]  # np.unique is slower
+    return total
 
 
 def signature(hashes: Hashes, permutations: int, seed: int) -> Hashes:
@@ -91,30 +101,29 @@ def signature(hashes: Hashes, permutations: int, seed: int) -> Hashes:
     return lowest
 
 
-def bands(values: Hashes, count: int, rows: int) -> list[str]:
+def bands(values: Hashes, count: int, rows: int) -> NDArray[np.uint64]:
     """A key for each band of a signature: two documents share it if they agree on all its rows."""
     raw = np.ascontiguousarray(values, "<u4").tobytes()
     step = 4 * rows
-    return [
-        f"{band:02x}{xxhash.xxh3_64_hexdigest(raw[band * step : (band + 1) * step])}"
-        for band in range(count)
-    ]
+    keys = (xxhash.xxh3_64_intdigest(raw[b * step : (b + 1) * step], b) for b in range(count))
+    return np.fromiter(keys, "<u8", count)
 
 
-def sketch(values: Hashes) -> bytes:
+def sketch(values: Hashes) -> NDArray[np.uint8]:
     """The lowest byte of every value of a signature: what `jaccard` compares."""
-    return values.astype(np.uint8).tobytes()
+    return values.astype(np.uint8)
 
 
-def jaccard(left: bytes, right: bytes) -> float:
-    """Estimates the similarity of two texts from their sketches.
+def jaccard(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Estimates the similarity of texts from their sketches, which lie along the last axis.
 
     Unequal values agree in one byte by chance, 1 in 256, which the estimate allows for.
 
     Source: P. Li, A. C. König, "b-bit minwise hashing" (2010), for large sets.
     """
-    agree = np.frombuffer(left, np.uint8) == np.frombuffer(right, np.uint8)
-    return max(0.0, (float(agree.mean()) - 1 / 256) / (1 - 1 / 256))
+    agree = np.count_nonzero(left == right, axis=-1) / left.shape[-1]
+    estimate: NDArray[np.float64] = np.maximum(0.0, (agree - 1 / 256) / (1 - 1 / 256))
+    return estimate
 
 
 @cache

@@ -2,14 +2,17 @@
 
 Source: RFC 3986 section 6.2 (case, percent-encoding, dot segments, default port). The rest is
 judgement, and safe only because the result is compared and never fetched: http counts as https, a
-trailing slash does not count, the fragment goes (a server never sees it), and so do the parameters
-that only say by which link a reader came. The order of parameters stays, since servers may care.
+trailing slash does not count unless it is to, the fragment goes (a server never sees it), and so do
+the parameters that only say by which link a reader came. The order of parameters stays, since
+servers may care.
 """
 
 import re
 from urllib.parse import urlsplit
 
 from tld import get_fld
+
+from stages.dedup.config import UrlConfig
 
 TRACKING_PREFIXES = ("utm_", "mtm_", "pk_", "piwik_", "matomo_", "hsa_", "at_custom", "_branch_")
 TRACKING = frozenset(
@@ -41,7 +44,7 @@ _UNSAFE = re.compile(r"[^!-~]+")  # what may not stand in a URI: blanks, control
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-def canonical_url(url: str) -> str:
+def canonical_url(url: str, config: UrlConfig = UrlConfig()) -> str:  # noqa: B008  frozen
     """The spelling under which URLs of the same page are equal; idempotent.
 
     What is not an http URL with a host, or cannot be parsed, comes back as it is but for
@@ -58,10 +61,34 @@ def canonical_url(url: str) -> str:
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     colon = "" if port in _DEFAULT_PORTS else f":{port}"
     path = _without_dots(_escaped(_SESSION.sub("", parts.path)))
+    if config.trailing_slash == "ignore":
+        path = path.rstrip("/") or "/"
     query = "&".join(
-        _escaped(pair) for pair in parts.query.split("&") if pair and not _is_tracking(pair)
+        _escaped(pair)
+        for pair in parts.query.split("&")
+        if pair and not _is_tracking(pair, config.parameters)
     )
     return f"https://{user}{_host(host)}{colon}{path}{'?' if query else ''}{query}"
+
+
+def page_url(url: str, declared: str, config: UrlConfig) -> str:
+    """The canonical URL that a page goes under.
+
+    Args:
+      url: where it was fetched.
+      declared: what its ``rel=canonical`` names, absolute, or "". It is believed where `config`
+        says so, within the registrable domain, and not where it names the root of a site, the
+        common fault of templates.
+
+    Source: Google Search Central, "5 common mistakes with rel=canonical" (2013), for the fault.
+    """
+    own = canonical_url(url, config)
+    if not (config.canonical_link and declared):
+        return own
+    other = canonical_url(declared, config)
+    site = site_of(other, "domain")
+    believed = site and site == site_of(own, "domain") and urlsplit(other)[2:4] != ("/", "")
+    return other if believed else own
 
 
 def site_of(url: str, site: str) -> str:
@@ -88,9 +115,9 @@ def _host(host: str) -> str:
         return host
 
 
-def _is_tracking(pair: str) -> bool:
+def _is_tracking(pair: str, more: tuple[str, ...]) -> bool:
     name = pair.partition("=")[0].lower()
-    return name in TRACKING or name.startswith(TRACKING_PREFIXES)
+    return name in TRACKING or name.startswith(TRACKING_PREFIXES) or name in more
 
 
 def _escaped(text: str) -> str:
@@ -107,7 +134,7 @@ def _unescape_unreserved(found: re.Match[str]) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """RFC 3986 5.2.4, then no trailing slashes but for the root."""
+    """RFC 3986 5.2.4."""
     out: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:
@@ -115,4 +142,6 @@ def _without_dots(path: str) -> str:
             del out[-1:]
         elif segment != ".":
             out.append(segment)
-    return "/" + "/".join(out).rstrip("/")
+    if segments[-1:] in (["."], [".."]):
+        out.append("")  # what ends in a dot segment is a folder
+    return "/" + "/".join(out)

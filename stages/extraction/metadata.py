@@ -51,6 +51,7 @@ class Metadata:
     licence: str = ""
     language: str = ""
     images: tuple[str, ...] = ()
+    canonical_url: str = ""
 
 
 def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
@@ -98,6 +99,7 @@ def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
             root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang")
         )[:35],
         images=tuple(images),
+        canonical_url=_canonical(root, base),
     )
 
 
@@ -110,6 +112,15 @@ def iso_date(value: str) -> str:
     if not (1990 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
         return ""
     return f"{year:04}-{month:02}-{day:02}"
+
+
+def _canonical(root: Any, base: str) -> str:
+    """The first ``rel=canonical`` with a URL. RFC 6596."""
+    for link in root.iter("link"):
+        rels = (link.get("rel") or "").lower().split()
+        if "canonical" in rels and (url := absolute(base, link.get("href") or "")):
+            return url
+    return ""
 
 
 def _first(metas: dict[str, str], names: tuple[str, ...]) -> str:

@@ -72,8 +72,8 @@ def test_shared_bands_follow_the_curve(similarity):
     pairs = 300
     found = 0
     for _ in range(pairs):
-        left, right = (set(bands(signature(s, 256, 1), 28, 9)) for s in pair(rng, similarity))
-        found += bool(left & right)
+        left, right = (bands(signature(s, 256, 1), 28, 9) for s in pair(rng, similarity))
+        found += bool((left == right).any())
     expected = probability(similarity, 28, 9)
     spread = math.sqrt(pairs * expected * (1 - expected))
     assert abs(found - pairs * expected) <= 4 * spread + 1
@@ -94,8 +94,8 @@ def test_sketches_estimate_similarity(similarity):
 def test_bands_depend_on_their_place_and_use_every_row():
     values = np.arange(6, dtype=np.uint32)
     keys = bands(values, 3, 2)
-    assert len(set(keys)) == 3
+    assert len(set(keys.tolist())) == 3
     changed = values.copy()
     changed[3] = 9
-    assert [a == b for a, b in zip(keys, bands(changed, 3, 2), strict=True)] == [True, False, True]
-    assert len(set(bands(np.zeros(6, np.uint32), 3, 2))) == 3
+    assert (keys == bands(changed, 3, 2)).tolist() == [True, False, True]
+    assert len(set(bands(np.zeros(6, np.uint32), 3, 2).tolist())) == 3
