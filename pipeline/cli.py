@@ -449,6 +449,100 @@ def _say_valid(out: str) -> None:
 
 
 @app.command()
+def query(
+    out: OutArgument,
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help="A query that returns rows.", show_default=False)
+    ],
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Show N rows; on a terminal only.")
+    ] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a question in SQL; the tables are documents, images, rejected and failed.
+
+    Rows are tab-separated where the output is no terminal. The SQL is DuckDB's.
+
+    **Examples**
+
+        weft query corpus/ 'SELECT language, count(*) FROM documents GROUP BY ALL'
+
+        weft query corpus/ "SELECT url, score FROM rejected WHERE rule = 'nsfw' ORDER BY score"
+    """
+    from pipeline import query as of
+    from pipeline.corpus import open_corpus
+
+    result = of.run_query(open_corpus(out), sql)
+    if as_json:
+        print_json([dict(zip(result.columns, of.plain(row), strict=True)) for row in result.rows])
+    else:
+        of.print_rows(output_console(), result, limit)
+
+
+@app.command()
+def sample(
+    out: OutArgument,
+    number: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many.")] = 10,
+    where: Annotated[
+        str,
+        typer.Option(metavar="SQL", help="Only documents of which this is true.",
+                     show_default=False),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Another number draws others.")] = 0,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Draw documents by a hash of their ids: the same ones each time, whatever the shards.
+
+    **Examples**
+
+        weft sample corpus/
+
+        weft sample corpus/ -n 3 --where "len(image_info) > 5 AND language = 'en'"
+    """
+    from pipeline import sample as of
+    from pipeline.corpus import open_corpus
+
+    rows = of.sample(open_corpus(out), number, where, seed)
+    if as_json:
+        print_json(rows)
+    else:
+        of.print_sample(output_console(), rows)
+
+
+@app.command()
+def diff(
+    a: OutArgument,
+    b: Annotated[
+        str, typer.Argument(metavar="OUT2", help="Another corpus.", show_default=False)
+    ],
+    samples: Annotated[
+        int, typer.Option(min=0, help="Show N examples of each difference.", metavar="N")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Compare two corpora: what came, went and changed, and by which rule.
+
+    The exit code is that of diff(1): 0 if they hold the same documents, 1 if not.
+
+    **Examples**
+
+        weft diff before/ after/
+
+        weft diff before/ after/ --samples 5
+    """
+    from pipeline import diff as of
+    from pipeline.corpus import open_corpus
+
+    found = of.diff(open_corpus(a), open_corpus(b), samples)
+    if as_json:
+        print_json(found)
+    else:
+        of.print_diff(output_console(), found)
+    if of.differs(found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def config(
     name: Annotated[
         str,
