@@ -16,9 +16,10 @@ from lxml import etree
 from schemas.document import Image, Node, Role, Text
 from stages.extraction.charset import decode
 from stages.extraction.config import ExtractionConfig
-from stages.extraction.content import clean_tree, kept_runs, linked_data, prepare_for_trafilatura
+from stages.extraction.content import Content
 from stages.extraction.judge import Judge, Reason
-from stages.extraction.metadata import Metadata, read_metadata
+from stages.extraction.metadata import Metadata, linked_data, read_metadata
+from stages.extraction.rescue import kept_runs
 from stages.extraction.sources import (
     Sources,
     declared_size,
@@ -28,7 +29,7 @@ from stages.extraction.sources import (
     squeeze,
 )
 from stages.extraction.urls import absolute
-from stages.extraction.walk import RawImage, TooComplex, Walk, walk
+from stages.extraction.walk import BLANK, BREAK, IMAGE, RUN, RawImage, TooComplex, Walk, walk
 
 # Not allowed in XML; libxml2 would refuse or cut the text there.
 _CONTROL_BYTES = bytes(c for c in range(32) if c not in (9, 10, 13))
@@ -45,7 +46,6 @@ _LOOKUP = etree.ElementDefaultClassLookup(
     pi=lxml.html.HtmlProcessingInstruction,
     entity=lxml.html.HtmlEntity,
 )
-_CAPTION_PATH = etree.XPath('.//figcaption | .//*[contains(@class, "aption")]')
 # A caption is a sentence or two, not the article in a wrongly named element.
 _MAX_CAPTION = 1_000
 # How far above a caption its image is looked for: wrapper, link wrapper, figure, aligning div.
@@ -115,7 +115,7 @@ def parse(text: str) -> Any:
     data = text.encode("utf-8", "replace").translate(None, _CONTROL_BYTES)
     if not data or data.isspace():
         return None
-    parser = etree.HTMLParser(encoding="utf-8")
+    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
     parser.set_element_class_lookup(_LOOKUP)
     try:
         root = etree.fromstring(data, parser)
@@ -127,7 +127,8 @@ def parse(text: str) -> Any:
 
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     base = _base(root, url)
-    clean_tree(root)
+    for element in list(root.iter("math")):
+        _write_out_math(element)
     data = linked_data(root)
     metadata = read_metadata(root, data, base)
     found = walk(root, config.max_elements, config.max_depth)
@@ -135,9 +136,11 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
     pairs = _noscript_pairs(found)
-    prepare_for_trafilatura(root, found)
-    kept, foreign = kept_runs(root, found)
-    _fill_holes(found, kept)
+    content_text = Content(found, _is_forum(data))
+    kept = content_text.kept
+    foreign: tuple[str, ...] = ()
+    if not content_text.complete:
+        kept, foreign = kept_runs(root, found)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
     judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
     for copy, original in pairs.items():
@@ -190,32 +193,40 @@ def _base(root: Any, url: str) -> str:
     return url
 
 
-def _fill_holes(found: Walk, kept: set[int]) -> None:
-    """Keeps dates inside a kept sentence: trafilatura deletes every time element."""
-    for index, run in enumerate(found.runs):
-        if run.tag == "time" and index not in kept:
-            before = index - 1 in kept and found.runs[index - 1].block == run.block
-            after = index + 1 in kept and found.runs[index + 1].block == run.block
-            if before and after:
-                kept.add(index)
+def _write_out_math(element: Any) -> None:
+    """Replaces MathML by its TeX source, in the delimiters of TeX."""
+    tex = ""
+    for annotation in element.iter():
+        name = annotation.tag.rpartition(":")[2] if isinstance(annotation.tag, str) else ""
+        if name == "annotation" and annotation.get("encoding") == "application/x-tex":
+            tex = (annotation.text or "").strip()
+            break
+    tex = tex or (element.get("alttext") or "").strip()
+    if not tex:
+        return
+    opening, closing = ("\\[", "\\]") if element.get("display") == "block" else ("\\(", "\\)")
+    tail = element.tail
+    element.clear()
+    element.tag = "span"
+    element.text = f"{opening}{tex}{closing}"
+    element.tail = tail
+
+
+def _is_forum(data: list[dict[str, Any]]) -> bool:
+    return any("DiscussionForumPosting" in str(item.get("@type")) for item in data)
 
 
 def _captions(found: Walk) -> list[tuple[int, int, int]]:
     """(first run, end, frame) of elements that hold a caption and no image."""
     captions: list[tuple[int, int, int]] = []
-    named = _CAPTION_PATH(found.frames[0]) if found.frames else []
-    if not named:
-        return captions
-    places = {element: frame for frame, element in enumerate(found.frames)}
     end_of_last = 0
-    for element in named:
-        frame = places.get(element, -1)
-        start, end = (found.starts[frame], found.ends[frame]) if frame >= 0 else (0, 0)
+    for frame in found.captions:
+        start, end = found.starts[frame], found.ends[frame]
         if start >= end or start < end_of_last:
             continue
         if found.image_ends[frame] > found.image_starts[frame]:
             continue
-        if sum(len(found.runs[i].text) for i in range(start, end)) <= _MAX_CAPTION:
+        if sum(len(found.runs[i]) for i in range(start, end)) <= _MAX_CAPTION:
             captions.append((start, end, frame))
             end_of_last = end
     return captions
@@ -229,7 +240,7 @@ def _assign_captions(
     for start, end, frame in captions:
         around = found.parents[frame]
         for _ in range(_CAPTION_LEVELS):
-            if around < 0 or found.frames[around].tag in ("body", "main", "article", "html"):
+            if around < 0 or found.tags[around] in ("body", "main", "article", "html"):
                 break
             shown = [
                 n
@@ -238,15 +249,15 @@ def _assign_captions(
             ]
             if shown:
                 before = [n for n in shown if found.images[n].position <= start]
-                in_figure = found.frames[around].tag == "figure"
+                in_figure = found.tags[around] == "figure"
                 owner = shown[0] if in_figure or not before else before[-1]
-                text = _tidy(" ".join(found.runs[i].text for i in range(start, end)))
+                text = _tidy(" ".join(found.runs[i] for i in range(start, end)))
                 text = squeeze(text)
                 if owner not in owners:
                     owners[owner] = text
                     kept.difference_update(range(start, end))
                 break
-            if found.frames[around].tag == "figure":
+            if found.tags[around] == "figure":
                 break
             around = found.parents[around]
     return owners
@@ -308,18 +319,18 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
         open_block = -1
 
     for kind, index in found.events:
-        if kind == "image":
+        if kind == IMAGE:
             if index in content:
                 flush()
                 nodes.append(images[index])
-        elif kind == "break":
+        elif kind == BREAK:
             if parts:
                 parts.append("\n")
-        elif kind == "blank":
+        elif kind == BLANK:
             if parts:
                 parts.append(found.blanks[index] if is_code else " ")
         elif index in kept:
-            block = found.runs[index].block
+            block = found.run_blocks[index]
             row = found.blocks[block].row
             if row in data_rows:
                 flush()
@@ -332,7 +343,7 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
                 open_block = block
                 is_code = found.blocks[block].role is Role.CODE
             # A line end in the source is a blank; only br ends a line.
-            text = found.runs[index].text
+            text = found.runs[index]
             parts.append(text if is_code else _SPACE.sub(" ", text))
     flush()
     return nodes
@@ -346,17 +357,17 @@ def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
     headings = set()
     parts: list[str] = []
     for kind, index in found.events:
-        if kind == "run":
+        if kind == RUN:
             parts = []
-            run = found.runs[index]
-            block = found.blocks[run.block]
+            number = found.run_blocks[index]
+            block = found.blocks[number]
             if block.row and index in kept:
                 cells = rows.setdefault(block.row, {})
-                parts = cells.setdefault(block.cell, {}).setdefault(run.block, [])
-                parts.append(run.text)
+                parts = cells.setdefault(block.cell, {}).setdefault(number, [])
+                parts.append(found.runs[index])
                 if block.role is not Role.TABLE_ROW:
                     headings.add(block.row)
-        elif parts and kind != "image":
+        elif parts and kind != IMAGE:
             parts.append(" ")
     return {
         row: " | ".join(

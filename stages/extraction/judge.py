@@ -180,7 +180,7 @@ class Judge:
         self.min_side = min_side
         self.kept_order = sorted(kept)
         self.lead_names = {name for url in lead_urls if (name := _file_name(url))}
-        sizes = [len(run.text.strip()) for run in found.runs]
+        sizes = [len(run.strip()) for run in found.runs]
         self.all_text = [0, *accumulate(0 if i in captions else s for i, s in enumerate(sizes))]
         self.kept_text = [
             0,

@@ -1,5 +1,6 @@
 """Title, date, author, site and licence, as a page declares them; nothing is read from prose."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ _AUTHORS = (
 _SITES = ("og:site_name", "application-name", "twitter:site")
 _IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src")
 _MAX_HEADLINE = 300
+_LINKED_DATA = "application/ld+json"
 _LICENCE = re.compile(r"^https?://(?:www\.)?(?:creativecommons\.org|opendatacommons\.org)/", re.I)
 
 
@@ -55,7 +57,7 @@ class Metadata:
 
 
 def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
-    """Reads meta elements, then JSON-LD (`content.linked_data`), then the title and h1 elements."""
+    """Reads meta elements, then JSON-LD (`linked_data`), then the title and h1 elements."""
     metas: dict[str, str] = {}
     images: dict[str, None] = {}
     for meta in root.iter("meta"):
@@ -175,3 +177,23 @@ def _licence(root: Any, articles: list[dict[str, Any]], base: str) -> str:
         if isinstance(v := item.get("license"), str) and (url := absolute(base, v))
     ]
     return next((url for url in links if _LICENCE.match(url)), links[0] if links else "")
+
+
+def linked_data(root: Any) -> list[dict[str, Any]]:
+    """The objects of the page's JSON-LD, graphs unrolled; what does not parse is passed over."""
+    objects: list[dict[str, Any]] = []
+    for script in root.iter("script"):
+        if (script.get("type") or "").strip() != _LINKED_DATA or not script.text:
+            continue
+        try:
+            data = json.loads(script.text, strict=False)
+        except (ValueError, RecursionError):
+            continue
+        queue = data if isinstance(data, list) else [data]
+        for item in queue[:100]:
+            if isinstance(item, dict):
+                graph = item.get("@graph")
+                objects.append(item)
+                if isinstance(graph, list):
+                    objects += [part for part in graph[:100] if isinstance(part, dict)]
+    return objects

@@ -3,36 +3,42 @@
 A run is one non-blank text node. A block is a stretch of runs that no block boundary interrupts.
 An element's extent is the range of runs that it holds, so that any share of kept text is a
 subtraction of two prefix sums.
+
+Everything that follows (main content, captions, images, text) reads these lists and hardly ever
+the tree: a property of an element costs more than all that is done with it.
 """
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
-
-from lxml import etree
 
 from schemas.document import Role
 from stages.extraction.sources import IMAGE_TAGS
 
 
-def _tags(text: str) -> frozenset[str]:
+def tag_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # Source: HTML Standard, 15.3 "Non-replaced elements": display values other than inline.
-BLOCK_TAGS = _tags(
+BLOCK_TAGS = tag_set(
     "address article aside blockquote body center caption dd details dialog dir div dl dt fieldset "
     "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li "
     "listing main menu nav ol optgroup option p picture plaintext pre section summary table tbody "
     "td tfoot th thead tr ul xmp"
 )
 # Their text is not shown, or not as text of the page.
-SKIPPED_TAGS = _tags(
+SKIPPED_TAGS = tag_set(
     "head script style noscript svg iframe object embed select textarea audio video canvas applet "
     "datalist title"
 )
+# Elements whose text is text, whatever else stands between them and it.
+_TEXT_TAGS = tag_set(
+    "p h1 h2 h3 h4 h5 h6 li dd dt blockquote pre listing xmp plaintext td th caption summary"
+)
 # Inline elements that no image decision needs to know the extent of.
-_PHRASING = _tags(
+_PHRASING = tag_set(
     "b i em strong small sub sup u s strike del ins font abbr acronym cite code kbd samp tt var "
     "mark wbr time q bdi bdo big source"
 )
@@ -87,18 +93,22 @@ class TooComplex(ValueError):
 
 @dataclass(slots=True)
 class Block:
-    """Where a run lies: its role, and the table row and cell that it belongs to (0 for none)."""
+    """Where a run lies.
+
+    Attributes:
+      role: what its text is.
+      frame: the innermost block element around it.
+      in_text: whether it lies in an element that is there to hold text.
+      after_break: whether a line break, not an element, began it.
+      row, cell: the table row and cell that it belongs to, 0 for none.
+    """
 
     role: Role
+    frame: int
+    in_text: bool
+    after_break: bool = False
     row: int = 0
     cell: int = 0
-
-
-@dataclass(slots=True)
-class Run:
-    text: str
-    block: int
-    tag: str
 
 
 @dataclass(slots=True)
@@ -113,146 +123,194 @@ class RawImage:
     hidden: str = ""
 
 
+RUN, IMAGE, BLANK, BREAK = range(4)
+
+
 @dataclass
 class Walk:
     """What was found, in document order.
 
     Attributes:
-      events: ("run", index), ("image", index), ("blank", index) for the blanks between two inline
-        elements, ("break", 0) for a line break.
-      frames, parents, starts, ends, image_starts, image_ends: elements with an extent, pre-order;
-        parent of the root is -1; extents are half-open ranges of runs and images.
+      runs, run_blocks: text of each run and the number of its block.
+      holders: (element, whether the run is its tail) of each run.
+      times: runs that a time element holds.
+      events: (RUN, index), (IMAGE, index), (BLANK, index) for the blanks between two inline
+        elements, (BREAK, 0) for a line break.
+      frames: elements with an extent, pre-order: all but those that only mark phrases up.
+      tags, names: tag of each frame, and its class and id as one text.
+      parents: number of the frame around, -1 for the root.
+      starts, ends, image_starts, image_ends: half-open ranges of runs and images.
+      lasts: number after the last frame inside.
+      links: frames that are links and hold text.
+      captions: frames that call themselves a caption.
     """
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    run_blocks: list[int] = field(default_factory=list)
+    holders: list[tuple[Any, bool]] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     images: list[RawImage] = field(default_factory=list)
     blanks: list[str] = field(default_factory=list)
-    events: list[tuple[str, int]] = field(default_factory=list)
+    events: list[tuple[int, int]] = field(default_factory=list)
     frames: list[Any] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     image_starts: list[int] = field(default_factory=list)
     image_ends: list[int] = field(default_factory=list)
+    lasts: list[int] = field(default_factory=list)
+    links: list[int] = field(default_factory=list)
+    captions: list[int] = field(default_factory=list)
 
 
 def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
-    """Walks the tree and puts a marker into every run of it.
+    """Walks a tree without comments.
 
     Raises:
       TooComplex: more elements, depth or runs than the limits.
     """
     out = Walk()
     runs, blocks, images, events = out.runs, out.blocks, out.images, out.events
-    blanks, image_starts, image_ends = out.blanks, out.image_starts, out.image_ends
-    frames, parents, starts, ends = out.frames, out.parents, out.starts, out.ends
+    frames, starts, ends = out.frames, out.starts, out.ends
     roles = [Role.PARAGRAPH]
+    containers = [0]
     rows: list[list[int]] = []
     hrefs = [""]
+    # (element, tag, kind, frame) from the root to the current element.
+    stack: list[tuple[Any, str, int, int]] = []
     frame = -1
-    depth = elements = row_count = 0
+    elements = row_count = skipping = text_depth = 0
     block = -1  # no open block
-    after_break = False
+    broken = after_break = False
 
-    def add(text: str, tag: str) -> str | None:
-        nonlocal block, after_break
-        clean = text if text.isascii() else unmark(text)
-        if not clean or clean.isspace():
-            if block < 0:
-                return None  # indentation between blocks would only be copied along
-            if clean:
-                blanks.append(clean)
-                events.append(("blank", len(blanks) - 1))
-            return clean
+    def add(text: str, element: Any, is_tail: bool) -> None:
+        nonlocal block, after_break, broken
+        if not text.isascii():
+            text = unmark(text)
+        if not text or text.isspace():
+            if text and block >= 0:  # indentation between blocks is nothing
+                events.append((BLANK, len(out.blanks)))
+                out.blanks.append(text)
+            return
         if block < 0:
             row, cell = rows[-1] if rows else (0, 0)
-            blocks.append(Block(roles[-1], row, cell))
-            block = len(blocks) - 1
-        index = len(runs)
-        if index >= MAX_RUNS:
-            raise TooComplex("too_many_elements", index)
-        runs.append(Run(clean, block, tag))
-        events.append(("run", index))
+            block = len(blocks)
+            blocks.append(Block(roles[-1], containers[-1], text_depth > 0, broken, row, cell))
+            broken = False
+        events.append((RUN, len(runs)))
+        runs.append(text)
+        out.run_blocks.append(block)
+        out.holders.append((element, is_tail))
         after_break = False
-        body = clean.lstrip()
-        return f"{clean[: len(clean) - len(body)]}{marker(index)}{body}"
 
-    context = etree.iterwalk(root, events=("start", "end"))
-    for event, element in context:
+    for element in chain(root.iter(), (None,)):
+        parent = None if element is None else element.getparent()
+        while stack and stack[-1][0] is not parent:
+            closed, tag, kind, around = stack.pop()
+            if skipping:
+                if len(stack) >= skipping:
+                    continue
+                skipping = 0
+            else:
+                if kind == _BLOCK:
+                    block = -1
+                    broken = False
+                    containers.pop()
+                    text_depth -= tag in _TEXT_TAGS
+                    if tag in _ROLES:
+                        roles.pop()
+                        if tag == "tr":
+                            rows.pop()
+                    elif tag == "table":
+                        rows.pop()
+                        roles.pop()
+                elif tag == "a":
+                    hrefs.pop()
+                    if starts[frame] < len(runs):
+                        out.links.append(frame)
+                if kind >= _FRAMED or tag == "a":
+                    ends[frame] = len(runs)
+                    out.image_ends[frame] = len(images)
+                    out.lasts[frame] = len(frames)
+                    frame = around
+            if stack and (text := closed.tail):
+                add(text, closed, True)
+        if element is None:
+            break
         tag = element.tag
         kind = _KINDS.get(tag, _FRAMED)
-        if event == "start":
-            depth += 1
-            elements += 1
-            if depth > max_depth:
-                raise TooComplex("too_deep", depth)
-            if elements > max_elements:
-                raise TooComplex("too_many_elements", elements)
-            if kind == _SKIPPED:
-                for inner in element.iter("img", "image", "amp-img", "amp-anim", "input"):
-                    if inner.tag != "input" or (inner.get("type") or "").lower() == "image":
-                        images.append(RawImage(inner, frame, len(runs), hrefs[-1], tag))
-                        events.append(("image", len(images) - 1))
-                context.skip_subtree()
-                continue
-            if kind == _BLOCK:
-                block = -1
-                after_break = False
-                if (role := _ROLES.get(tag)) is not None:
-                    roles.append(role)
-                    if tag == "tr":
-                        row_count += 1
-                        rows.append([row_count, 0])
-                elif tag in ("td", "th") and rows:
-                    rows[-1][1] += 1
-                elif tag == "table":
-                    rows.append([0, 0])
-                    roles.append(Role.PARAGRAPH)
-                elif tag == "picture" and element.find(".//img") is None:
-                    images.append(RawImage(element, frame, len(runs), hrefs[-1]))
-                    events.append(("image", len(images) - 1))
-            elif kind == _SPECIAL:
-                if tag == "a":
-                    hrefs.append((element.get("href") or "").strip())
-                elif tag == "br":
-                    if after_break:
-                        block = -1  # two line breaks end a paragraph
-                    elif block >= 0:
-                        events.append(("break", 0))
-                        after_break = True
-                elif tag != "input" or (element.get("type") or "").lower() == "image":
-                    images.append(RawImage(element, frame, len(runs), hrefs[-1]))
-                    events.append(("image", len(images) - 1))
-            if kind >= _FRAMED or tag == "a":
-                frames.append(element)
-                parents.append(frame)
-                starts.append(len(runs))
-                ends.append(-1)
-                image_starts.append(len(images))
-                image_ends.append(-1)
-                frame = len(frames) - 1
-            if (text := element.text) and (named := add(text, tag)) != text:
-                element.text = named
-        else:
-            depth -= 1
-            if kind == _BLOCK:
-                block = -1
-                if tag in _ROLES:
-                    roles.pop()
-                    if tag == "tr":
-                        rows.pop()
-                elif tag == "table":
-                    rows.pop()
-                    roles.pop()
-            elif tag == "a":
-                hrefs.pop()
-            if kind >= _FRAMED or tag == "a":
-                ends[frame] = len(runs)
-                image_ends[frame] = len(images)
-                frame = parents[frame]
-            if depth and (tail := element.tail):
-                named = add(tail, element.getparent().tag)
-                if named != tail:
-                    element.tail = named
+        stack.append((element, tag, kind, frame))
+        if skipping:
+            if tag in IMAGE_TAGS or (tag == "input" and _is_image_input(element)):
+                events.append((IMAGE, len(images)))
+                images.append(
+                    RawImage(element, frame, len(runs), hrefs[-1], stack[skipping - 1][1])
+                )
+            continue
+        if len(stack) > max_depth:
+            raise TooComplex("too_deep", len(stack))
+        elements += 1
+        if elements > max_elements:
+            raise TooComplex("too_many_elements", elements)
+        if kind == _SKIPPED:
+            skipping = len(stack)
+            continue
+        if kind == _BLOCK:
+            block = -1
+            after_break = broken = False
+            containers.append(len(frames))
+            text_depth += tag in _TEXT_TAGS
+            if (role := _ROLES.get(tag)) is not None:
+                roles.append(role)
+                if tag == "tr":
+                    row_count += 1
+                    rows.append([row_count, 0])
+            elif tag in ("td", "th") and rows:
+                rows[-1][1] += 1
+            elif tag == "table":
+                rows.append([0, 0])
+                roles.append(Role.PARAGRAPH)
+            elif tag == "picture" and element.find(".//img") is None:
+                events.append((IMAGE, len(images)))
+                images.append(RawImage(element, frame, len(runs), hrefs[-1]))
+        elif kind == _SPECIAL:
+            if tag == "a":
+                hrefs.append((element.get("href") or "").strip())
+            elif tag == "br":
+                if after_break:
+                    block = -1  # two line breaks end a paragraph
+                    broken = True
+                elif block >= 0:
+                    events.append((BREAK, 0))
+                    after_break = True
+                else:
+                    broken = True
+            elif tag != "input" or _is_image_input(element):
+                events.append((IMAGE, len(images)))
+                images.append(RawImage(element, frame, len(runs), hrefs[-1]))
+        if kind >= _FRAMED or tag == "a":
+            out.parents.append(frame)
+            frame = len(frames)
+            frames.append(element)
+            out.tags.append(tag)
+            name = element.get("class") or ""
+            if tag == "figcaption" or "aption" in name:
+                out.captions.append(frame)
+            out.names.append(f"{name} {element.get('id') or ''}")
+            starts.append(len(runs))
+            ends.append(-1)
+            out.image_starts.append(len(images))
+            out.image_ends.append(-1)
+            out.lasts.append(-1)
+        elif tag == "time":
+            out.times.append(len(runs))
+        if text := element.text:
+            add(text, element, False)
     return out
+
+
+def _is_image_input(element: Any) -> bool:
+    return (element.get("type") or "").lower() == "image"

@@ -1,15 +1,13 @@
 import pytest
 
-from stages.extraction.content import clean_tree, linked_data
 from stages.extraction.extract import parse
-from stages.extraction.metadata import Metadata, iso_date, read_metadata
+from stages.extraction.metadata import Metadata, iso_date, linked_data, read_metadata
 
 BASE = "https://www.example.org/p"
 
 
 def read(head, body=""):
     root = parse(f'<html lang="en-GB"><head>{head}</head><body>{body}</body></html>')
-    clean_tree(root)
     return read_metadata(root, linked_data(root), BASE)
 
 
