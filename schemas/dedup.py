@@ -77,3 +77,17 @@ class ParagraphRemoval:
 
     doc_id: str
     node_index: int
+
+
+@dataclass(frozen=True)
+class CellMember:
+    """An image in one of the cells in which it is compared with others.
+
+    Attributes:
+      end: its name in the graph of copies (`stages.dedup.components.end`).
+      clip: its feature, as in `schemas.image.ImageRecord`.
+    """
+
+    cell: int
+    end: str
+    clip: bytes

@@ -4,7 +4,7 @@ In: Candidate.  Out: Document whose images all have a record; the images that we
 the document and go, one row each, to `pruned`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -101,6 +101,19 @@ def join(
     return replace(document, nodes=tuple(nodes)), pruned
 
 
+def objection_to(
+    document: Document, pruned: Sequence[Rejection], config: JoinConfig
+) -> Objection | None:
+    """Why a joined document cannot stay; `pruned` are the images that left it."""
+    unwanted = [rejection for rejection in pruned if rejection.rule in config.reject_document]
+    if unwanted:
+        detail = f"{unwanted[0].rule}: {unwanted[0].url}"
+        return Objection(STAGE, Reason.SHOWS_REJECTED_IMAGE, len(unwanted), detail)
+    if config.require_image and not document.images:
+        return Objection(STAGE, Reason.NO_IMAGE, 0.0, "")
+    return None
+
+
 @dataclass
 class JoinImages(beam.PTransform):
     config: JoinConfig
@@ -120,13 +133,5 @@ class _Join(beam.DoFn):
         document, pruned = join(candidate.document, verdicts, self._config)
         for rejection in pruned:
             yield TaggedOutput(PRUNED, rejection)
-        unwanted = [r for r in pruned if r.rule in self._config.reject_document]
-        if unwanted:
-            detail = f"{unwanted[0].rule}: {unwanted[0].url}"
-            objection = Objection(STAGE, Reason.SHOWS_REJECTED_IMAGE, len(unwanted), detail)
-            yield rejected(document, STAGE, objection)
-            return
-        if self._config.require_image and not document.images:
-            yield rejected(document, STAGE, Objection(STAGE, Reason.NO_IMAGE, 0.0, ""))
-            return
-        yield document
+        objection = objection_to(document, pruned, self._config)
+        yield rejected(document, STAGE, objection) if objection else document
