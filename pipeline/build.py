@@ -2,15 +2,16 @@
 
     extract   read_pages > filter_pages > extract_documents > filter_text
     dedup     deduplicate
-    images    count_references > filter_references > locate > gather > filter > embed > store
-              > count > filter
+    images    count_references > filter_references > locate > gather > filter > embed > filter
+              > store > count > filter
+    dedup_images  deduplicate_by_images, deduplicate_images
     assemble  join_images > filter_documents > place_images > filter_placed > write_shards
 
 Each phase is one Beam job. What flows inside it is fused or is ids; what goes to the next phase
 lies on disk, cut into buckets by document id.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ from stages.commit_phase import Ledger
 from stages.count_images import CountImages
 from stages.count_references import CountReferences
 from stages.deduplicate import Deduplicate
+from stages.deduplicate_by_images import DeduplicateByImages
+from stages.deduplicate_images import DeduplicateImages
 from stages.embed_images import EmbedImages
 from stages.extract_documents import ExtractDocuments
 from stages.files import join
@@ -60,7 +63,13 @@ from stages.write_shards import (
     rejected_table,
 )
 
-EXTRACT, DEDUP, IMAGES, ASSEMBLE = "extract", "dedup", "images", "assemble"
+EXTRACT, DEDUP, IMAGES, DEDUP_IMAGES, ASSEMBLE = (
+    "extract",
+    "dedup",
+    "images",
+    "dedup_images",
+    "assemble",
+)
 LOCATIONS, PLACED, SHOWN = "locations", "placed", "shown"
 
 
@@ -96,6 +105,8 @@ class Plan:
             phases[DEDUP] = build_dedup
         if self.config.gather_images:
             phases[IMAGES] = build_images
+        if self.config.deduplicate_by_images or self.config.deduplicate_images:
+            phases[DEDUP_IMAGES] = build_dedup_images
         return phases | {ASSEMBLE: build_assemble}
 
     def folder_of(self, phase: str) -> str | None:
@@ -210,6 +221,15 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
         ledger.left("embed_images", embedded)
         images, broken = embedded.kept, [embedded.failed]
         refused = [embedded.rejected]
+        if config.filter_images.embedded:
+            ledger.entered("filter_embedded_images", images)
+            judged = images | "Filter embedded images" >> FilterImages(
+                config.filter_images.embedded, "filter_embedded_images"
+            )
+            ledger.left("filter_embedded_images", judged)
+            images = judged.kept
+            refused.append(judged.rejected)
+            broken.append(judged.failed)
     stored = images | "Store images" >> StoreImages(join(folder, STORE))
     counted = {"records": stored.kept, "references": shown} | "Count images" >> CountImages()
     ledger.entered("filter_scored_images", counted)
@@ -230,13 +250,60 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
     ledger.commit()
 
 
+def build_dedup_images(p: beam.Pipeline, plan: Plan) -> None:
+    """Surviving documents and their kept images to further decisions about both."""
+    config, folder = plan.config, plan.folder(DEDUP_IMAGES)
+    ledger = Ledger(p, folder, plan.buckets)
+
+    candidates = _buckets(p, plan) | "Survivors" >> ReadSurvivors(
+        plan.folder(EXTRACT), plan.folder_of(DEDUP), plan.folder(IMAGES), features=False
+    )
+    shown = candidates | "Image URLs" >> beam.FlatMap(_shown_urls)
+    if config.deduplicate_by_images:
+        ledger.entered("deduplicate_by_images", candidates)
+        found = candidates | "Deduplicate by images" >> DeduplicateByImages(
+            config.deduplicate_by_images, config.join_images
+        )
+        ledger.left("deduplicate_by_images", found)
+        for table, row_type, rows in (
+            (REMOVALS, Removal, found.removed),
+            (CLUSTERS, Cluster, found.clusters),
+        ):
+            ledger.wrote(rows | WriteRows(table, folder, row_type, _doc_id, plan.buckets))
+        shown = found.shown
+
+    if config.deduplicate_images:
+        records = (
+            candidates
+            | "Kept images" >> beam.FlatMap(_kept_records)
+            | "Group kept images" >> beam.GroupByKey()
+            | "Distinct kept images" >> beam.Map(_first)
+        )
+        ledger.entered("deduplicate_images", records)
+        judged = {"records": records, "shown": shown} | "Deduplicate images" >> DeduplicateImages(
+            config.deduplicate_images, join(plan.folder(IMAGES), STORE), folder, plan.buckets
+        )
+        ledger.left("deduplicate_images", judged)
+        verdicts = {
+            "shown": shown,
+            "kept": judged.flagged,
+            "rejected": judged.rejected,
+            "failed": judged.failed,
+        } | "Tell verdicts" >> TellVerdicts(plan.buckets)
+        ledger.wrote(verdicts | WriteRows(VERDICTS, folder, ImageVerdict, _doc_id, plan.buckets))
+    ledger.commit()
+
+
 def build_assemble(p: beam.Pipeline, plan: Plan) -> None:
     """Documents, decisions and image records to the shards of the corpus."""
     config, folder = plan.config, plan.folder(ASSEMBLE)
     ledger = Ledger(p, folder, plan.buckets)
 
     documents = _buckets(p, plan) | "Survivors" >> ReadSurvivors(
-        plan.folder(EXTRACT), plan.folder_of(DEDUP), plan.folder_of(IMAGES)
+        plan.folder(EXTRACT),
+        plan.folder_of(DEDUP),
+        plan.folder_of(IMAGES),
+        plan.folder_of(DEDUP_IMAGES),
     )
     if config.gather_images:
         ledger.entered("join_images", documents)
@@ -308,6 +375,17 @@ def _candidate_urls(candidate: Candidate) -> Iterator[tuple[str, str, int]]:
     for image in candidate.document.images:
         for rank, url in enumerate(image.candidates, start=1):
             yield url, image.url, rank
+
+
+def _kept_records(candidate: Candidate) -> Iterator[tuple[str, ImageRecord]]:
+    for verdict in candidate.verdicts:
+        if verdict.record:
+            yield verdict.url, verdict.record
+
+
+def _first(same: tuple[str, Iterable[ImageRecord]]) -> ImageRecord:
+    # One URL has one record, which each document that shows it was told.
+    return next(iter(same[1]))
 
 
 def _document(candidate: Candidate) -> Document:

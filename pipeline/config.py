@@ -22,7 +22,9 @@ from filters.base import On, Rule, load_all
 from filters.opt_out_lists import check_files
 from pipeline.errors import UserError
 from stages.clip import ClipConfig
+from stages.dedup.by_images import ByImagesConfig
 from stages.dedup.config import DedupConfig
+from stages.dedup.semantic import SemanticConfig
 from stages.extraction.config import ExtractionConfig
 from stages.filter_text import TextRules
 from stages.gather_images import GatherConfig
@@ -40,10 +42,12 @@ class ImageRules:
 
     Attributes:
       decoded: need the decoded image only; asked before a model sees it.
+      embedded: need its CLIP feature.
       scored: need its scores or how many documents show it.
     """
 
     decoded: Rules = ()
+    embedded: Rules = ()
     scored: Rules = ()
 
 
@@ -98,6 +102,8 @@ class Config:
       filter_images: what an image must be.
       clip: the model that images and sentences are compared with; null compares none.
       nsfw: which images are unsafe; null scores none.
+      deduplicate_by_images: which documents are one by their images; null compares none.
+      deduplicate_images: which images are one to the model; null compares none.
       join_images: what becomes of a document whose images were left out.
       filter_documents: what a document with its images must be.
       place_images: how images are matched with sentences.
@@ -117,6 +123,8 @@ class Config:
     filter_images: ImageRules = field(default_factory=ImageRules)
     clip: ClipConfig | None = None
     nsfw: NsfwConfig | None = None
+    deduplicate_by_images: ByImagesConfig | None = None
+    deduplicate_images: SemanticConfig | None = None
     join_images: JoinConfig = field(default_factory=JoinConfig)
     filter_documents: Rules = ()
     place_images: PlaceConfig = field(default_factory=PlaceConfig)
@@ -128,6 +136,14 @@ class Config:
         check_files(self.opt_out_lists)
         if self.nsfw and not self.clip:
             raise ValueError("nsfw: the scores come from CLIP features, so clip must be set")
+        if self.filter_images.embedded and not self.clip:
+            raise ValueError("filter_images.embedded: looks at CLIP features, so clip must be set")
+        if self.deduplicate_by_images and not self.gather_images:
+            raise ValueError("deduplicate_by_images: compares images, so gather_images must be set")
+        if self.deduplicate_images and not (self.clip and self.gather_images):
+            raise ValueError(
+                "deduplicate_images: compares CLIP features, so gather_images and clip must be set"
+            )
         if self.place_images.method != "dom" and not (self.clip and self.gather_images):
             raise ValueError(
                 f"place_images: method {self.place_images.method} needs gather_images and clip; "
@@ -142,6 +158,7 @@ RULES_IN = {
     "filter_text.documents": (On.TEXT, On.DOCUMENT),
     "filter_references": (On.REFERENCE,),
     "filter_images.decoded": (On.IMAGE,),
+    "filter_images.embedded": (On.IMAGE,),
     "filter_images.scored": (On.IMAGE,),
     "filter_documents": (On.DOCUMENT,),
     "filter_placed": (On.PLACED,),

@@ -40,11 +40,17 @@ def check(tallies: Tallies, max_failure_ratio: float, inputs: int) -> None:
                 f"{stage}: {doors[Door.FAILED]} of {left} elements failed, more than "
                 f"run.max_failure_ratio={max_failure_ratio} allows; the rows in _work say why"
             )
-    phase = sorted((s for s in _doors(tallies) if s in STAGES), key=STAGES.index)
-    for before, after in pairwise(phase):
-        kept, entered = _doors(tallies)[before][Door.KEPT], _doors(tallies)[after][Door.ENTERED]
-        if kept != entered:
-            raise RuntimeError(f"{before} kept {kept} elements and {entered} entered {after}")
+    are_images = {
+        tally["stage"]: tally["kind"] == Kind.IMAGE
+        for tally in tallies
+        if tally["kind"] not in (Kind.NODE, Kind.FILE) and tally["stage"] in STAGES
+    }
+    for images in (False, True):  # two flows, which a phase may hold side by side
+        flow = sorted((s for s in are_images if are_images[s] is images), key=STAGES.index)
+        for before, after in pairwise(flow):
+            kept, entered = _doors(tallies)[before][Door.KEPT], _doors(tallies)[after][Door.ENTERED]
+            if kept != entered:
+                raise RuntimeError(f"{before} kept {kept} elements and {entered} entered {after}")
 
 
 def _doors(tallies: Tallies) -> dict[str, Counter[str]]:
@@ -104,7 +110,10 @@ STAGES = [
     "gather_images",
     "filter_images",
     "embed_images",
+    "filter_embedded_images",
     "filter_scored_images",
+    "deduplicate_by_images",
+    "deduplicate_images",
     "join_images",
     "filter_documents",
     "place_images",

@@ -36,7 +36,6 @@ CELLS = "cells"
 RULE = str(Sameness.SEMANTIC)
 NEAREST: Final = "nearest"
 FLAGGED: Final = "flagged"
-_ROWS_A_READ = 4096
 
 Picture = tuple[str, str, str, int]  # image_id, end, store file, row in it
 
@@ -108,7 +107,7 @@ class DeduplicateImages(beam.PTransform):
             | "By file" >> beam.Map(_by_file)
             | "Group files" >> beam.GroupByKey()
             | "Assign" >> beam.FlatMap(_assign, AsSingleton(centroids), config.probes, self.store)
-        ).with_output_types(CellMember)
+        )
         pairs = (
             members
             | WriteRows(CELLS, self.directory, CellMember, _cell, self.parts)
@@ -182,14 +181,12 @@ def _assign(
     stored: tuple[str, Iterable[tuple[str, int]]], centroids: Features, probes: int, store: str
 ) -> Iterator[CellMember]:
     file, images = stored
-    listed = sorted(images)
-    for start in range(0, len(listed), _ROWS_A_READ):
-        part = listed[start : start + _ROWS_A_READ]
-        features = read_stored(store, file, [row for _, row in part], "clip")
-        cells = assign(_matrix(features), centroids, probes)
-        for (end, _), feature, near in zip(part, features, cells.tolist(), strict=True):
-            for cell in near:
-                yield CellMember(cell, end, feature)
+    names, rows = zip(*sorted(images), strict=True)
+    features = read_stored(store, file, rows, "clip")
+    cells = assign(_matrix(features), centroids, probes).tolist()
+    for name, feature, near in zip(names, features, cells, strict=True):
+        for cell in near:
+            yield CellMember(cell, name, feature)
 
 
 def _cell(member: CellMember) -> str:

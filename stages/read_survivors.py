@@ -35,44 +35,47 @@ class ReadSurvivors(beam.PTransform):
     """Reads candidate documents.
 
     Attributes:
-      extract, dedup, images: folders of committed phases; None where a phase is not run.
+      extract, dedup, images, dedup_images: folders of committed phases; None where a phase is not
+        run. Where two phases decided about the same, the later one counts.
+      features: read the CLIP features of kept images too.
     """
 
     extract: str
     dedup: str | None = None
     images: str | None = None
+    dedup_images: str | None = None
+    features: bool = True
 
     def expand(self, buckets: PCollection[int]) -> PCollection[Candidate]:
-        return buckets | "Read and join" >> beam.ParDo(
-            _Read(self.extract, self.dedup, self.images)
-        ).with_output_types(Candidate)
+        return buckets | "Read and join" >> beam.ParDo(_Read(self)).with_output_types(Candidate)
 
 
 class _Read(beam.DoFn):
-    def __init__(self, extract: str, dedup: str | None, images: str | None):
-        self._folders = (extract, dedup, images)
+    def __init__(self, spec: ReadSurvivors):
+        self._extract = spec.extract
+        self._dedup = [folder for folder in (spec.dedup, spec.dedup_images) if folder]
+        self._images = [folder for folder in (spec.images, spec.dedup_images) if folder]
+        self._store = join(spec.images, STORE) if spec.images and spec.features else ""
 
     def setup(self):
-        extract, dedup, images = self._folders
-        self._documents = Bucketed(extract, DOCUMENTS, Document)
-        self._removals = dedup and Bucketed(dedup, REMOVALS, Removal)
-        self._clusters = dedup and Bucketed(dedup, CLUSTERS, Cluster)
-        self._paragraphs = dedup and Bucketed(dedup, PARAGRAPHS, ParagraphRemoval)
-        self._verdicts = images and Bucketed(images, VERDICTS, ImageVerdict)
-        self._images = images or ""
+        self._documents = Bucketed(self._extract, DOCUMENTS, Document)
+        self._removals = [Bucketed(folder, REMOVALS, Removal) for folder in self._dedup]
+        self._clusters = [Bucketed(folder, CLUSTERS, Cluster) for folder in self._dedup]
+        self._paragraphs = [
+            Bucketed(folder, PARAGRAPHS, ParagraphRemoval) for folder in self._dedup
+        ]
+        self._verdicts = [Bucketed(folder, VERDICTS, ImageVerdict) for folder in self._images]
 
     def process(self, bucket: int) -> Iterable[Candidate]:
-        removed: set[str] = set()
-        clusters: dict[str, Cluster] = {}
+        removed = {row.doc_id for table in self._removals for row in table.rows(bucket)}
+        clusters = {row.doc_id: row for table in self._clusters for row in table.rows(bucket)}
         paragraphs: dict[str, set[int]] = defaultdict(set)
-        verdicts: dict[str, ImageVerdict] = {}
-        if self._removals and self._clusters and self._paragraphs:
-            removed = {row.doc_id for row in self._removals.rows(bucket)}
-            clusters = {row.doc_id: row for row in self._clusters.rows(bucket)}
-            for row in self._paragraphs.rows(bucket):
+        for table in self._paragraphs:
+            for row in table.rows(bucket):
                 paragraphs[row.doc_id].add(row.node_index)
-        if self._verdicts:
-            verdicts = {row.url: row for row in self._with_features(bucket)}
+        verdicts = {row.url: row for table in self._verdicts for row in table.rows(bucket)}
+        if self._store:
+            verdicts = {row.url: row for row in self._with_features(verdicts.values())}
         for document in self._survivors(bucket, removed):
             if cluster := clusters.get(document.doc_id):
                 document = replace(
@@ -84,18 +87,17 @@ class _Read(beam.DoFn):
             urls = dict.fromkeys(image.url for image in document.images)
             yield Candidate(document, tuple(verdicts[url] for url in urls if url in verdicts))
 
-    def _with_features(self, bucket: int) -> Iterator[ImageVerdict]:
-        """The verdicts of a bucket; the CLIP features of kept images come from the store."""
-        assert self._verdicts
+    def _with_features(self, verdicts: Iterable[ImageVerdict]) -> Iterator[ImageVerdict]:
+        """Verdicts with the CLIP features of kept images, which lie in the store."""
         by_file: dict[str, list[ImageVerdict]] = defaultdict(list)
-        for verdict in self._verdicts.rows(bucket):
+        for verdict in verdicts:
             by_file[verdict.record.store_file if verdict.record else ""].append(verdict)
         yield from by_file.pop("", [])
-        for file, verdicts in sorted(by_file.items()):
-            records = [verdict.record for verdict in verdicts if verdict.record]
+        for file, stored in sorted(by_file.items()):
+            records = [verdict.record for verdict in stored if verdict.record]
             rows = [record.store_row for record in records]
-            features = read_stored(join(self._images, STORE), file, rows, "clip")
-            for verdict, record, feature in zip(verdicts, records, features, strict=True):
+            features = read_stored(self._store, file, rows, "clip")
+            for verdict, record, feature in zip(stored, records, features, strict=True):
                 yield replace(verdict, record=replace(record, clip=feature))
 
     def _survivors(self, bucket: int, removed: set[str]) -> Iterator[Document]:
