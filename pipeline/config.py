@@ -139,7 +139,10 @@ class Config:
         if self.filter_images.embedded and not self.clip:
             raise ValueError("filter_images.embedded: looks at CLIP features, so clip must be set")
         if self.deduplicate_by_images and not self.gather_images:
-            raise ValueError("deduplicate_by_images: compares images, so gather_images must be set")
+            raise ValueError(
+                "deduplicate_by_images: compares images, so gather_images must be set too, "
+                "or deduplicate_by_images: null"
+            )
         if self.deduplicate_images and not (self.clip and self.gather_images):
             raise ValueError(
                 "deduplicate_images: compares CLIP features, so gather_images and clip must be set"

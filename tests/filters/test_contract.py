@@ -6,6 +6,7 @@ import importlib
 import math
 import pickle
 
+import numpy as np
 import pytest
 
 from filters.base import On, Passage, Score, judge, load_all
@@ -72,9 +73,15 @@ RULES = load_all()
 @pytest.fixture(scope="session")
 def required(tmp_path_factory):
     """The config of rules that cannot do without one."""
-    words = tmp_path_factory.mktemp("words") / "common.txt"
-    words.write_text("the\n")
-    return {(On.TEXT, "common_words"): {"file": str(words)}}
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "common.txt").write_text("the\n")
+    (folder / "hashes.txt").write_text("00000000000000ff\n")
+    np.save(folder / "features.npy", np.eye(2, dtype=np.float32))
+    return {
+        (On.TEXT, "common_words"): {"file": str(folder / "common.txt")},
+        (On.IMAGE, "benchmark_hash"): {"file": str(folder / "hashes.txt")},
+        (On.IMAGE, "benchmark_feature"): {"file": str(folder / "features.npy")},
+    }
 
 
 @pytest.fixture(params=RULES, ids=["-".join(key) for key in RULES])

@@ -34,8 +34,8 @@ PHASES = {
     "extract": ["extract", "assemble"],
     "mmc4": ["extract", "dedup", "images", "assemble"],
     "mmc4-core": ["extract", "dedup", "images", "assemble"],
-    "obelics": ["extract", "dedup", "images", "assemble"],
-    "sample": ["extract", "dedup", "images", "assemble"],
+    "obelics": ["extract", "dedup", "images", "dedup_images", "assemble"],
+    "sample": ["extract", "dedup", "images", "dedup_images", "assemble"],
 }
 
 
@@ -52,10 +52,10 @@ def test_the_graph_of_a_preset(name):
 
 def test_phases_are_those_that_the_config_asks_for():
     whole = plan("obelics", "deduplicate=null")
-    assert list(whole.phases) == ["extract", "images", "assemble"]
+    assert list(whole.phases) == ["extract", "images", "dedup_images", "assemble"]
     assert whole.folder_of("dedup") is None
     assert whole.folder_of("images") == "/nowhere/out/_work/images"
-    off = ("gather_images=null", "clip=null", "nsfw=null")
+    off = ("gather_images=null", "clip=null", "nsfw=null", "deduplicate_by_images=null")
     assert list(plan("obelics", *off).phases) == ["extract", "dedup", "assemble"]
     assert plan("obelics", *off).folder_of("images") is None
     assert "Without images" in top("obelics", "assemble", *off)
@@ -72,6 +72,14 @@ def test_stages_that_are_not_asked_for_are_not_in_the_graph():
     assert "Embed images" not in top("sample", "images", *blind)
 
 
+def test_images_are_deduplicated_where_the_config_asks_for_it():
+    assert "dedup_images" not in plan("mmc4").phases
+    assert "Deduplicate images" in top("mmc4", "dedup_images", "deduplicate_images={}")
+    assert "Deduplicate by images" not in top("mmc4", "dedup_images", "deduplicate_images={}")
+    assert "Deduplicate by images" in top("obelics", "dedup_images")
+    assert "Deduplicate images" not in top("obelics", "dedup_images")
+
+
 def test_every_table_of_the_corpus_is_written():
     for name in PHASES:
         found = top(name, "assemble")
@@ -80,11 +88,13 @@ def test_every_table_of_the_corpus_is_written():
 
 
 def test_every_stage_that_is_counted_has_its_place_in_the_funnel():
+    graphs = [(name, phase) for name, phases in PHASES.items() for phase in phases]
+    graphs.append(("mmc4", "dedup_images", "deduplicate_images={}"))
+    graphs.append(("mmc4", "images", "filter_images.embedded=[blank]"))
     counted = {
         label.removeprefix("Count ").removesuffix(" kept")
-        for name, phases in PHASES.items()
-        for phase in phases
-        for label in top(name, phase)
+        for graph in graphs
+        for label in top(*graph)
         if label.startswith("Count ") and label.endswith(" kept")
     }
     assert counted == set(STAGES)

@@ -159,7 +159,8 @@ def test_extending_nothing_is_no_extension(written):
 
 
 def test_a_section_may_be_turned_off_by_the_extending_file(written):
-    config = load_config(written("extends: obelics\ngather_images: null\nclip: null\nnsfw: null\n"))
+    off = "gather_images: null\nclip: null\nnsfw: null\ndeduplicate_by_images: null\n"
+    config = load_config(written(f"extends: obelics\n{off}"))
     assert (config.gather_images, config.clip, config.nsfw) == (None, None, None)
 
 
@@ -259,6 +260,19 @@ def test_a_name_of_two_kinds_is_that_of_the_list(written):
     assert [type(rule).on for rule in config.filter_text.documents] == [On.TEXT, On.DOCUMENT]
     assert type(config.filter_documents[0]).on is On.DOCUMENT
     assert type(config.filter_placed[0]).on is On.PLACED
+
+
+def test_comparing_images_needs_them(written):
+    dom = "place_images: {method: dom}\n"
+    for text, message in (
+        ("deduplicate_by_images: {image_set: {}}\n", "gather_images must be set"),
+        ("deduplicate_images: {}\ngather_images: {}\n", "gather_images and clip must be set"),
+        ("filter_images: {embedded: [blank]}\n", "clip must be set"),
+    ):
+        path = written(dom + text)
+        refused(lambda path=path: load_config(path), path, message)
+    empty = written(dom + "gather_images: {}\ndeduplicate_by_images: {}\n")
+    refused(lambda: load_config(empty), empty, "deduplicate_by_images: set image_set or joint")
 
 
 def test_placing_by_a_model_needs_the_model_and_images(written):

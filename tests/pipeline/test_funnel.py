@@ -150,3 +150,14 @@ def test_what_vanishes_between_two_stages_is_refused():
     ]
     with pytest.raises(RuntimeError, match="embed_images kept 3 elements and 2 entered"):
         check(lost, 0.0, 1)
+
+
+def test_documents_and_images_are_two_flows_of_one_phase():
+    flow = [
+        *stage("deduplicate_by_images", 7, 5, 2),
+        *stage("deduplicate_images", 20, 20, kind="image"),
+    ]
+    check(flow, 0.0, 1)
+    flow += stage("filter_scored_images", 25, 21, 4, kind="image")
+    with pytest.raises(RuntimeError, match="filter_scored_images kept 21 elements and 20 entered"):
+        check(flow, 0.0, 1)

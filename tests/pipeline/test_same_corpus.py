@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 WEFT = Path(sys.executable).parent / "weft"
-PHASES = ["extract", "dedup", "images", "assemble"]
+PHASES = ["extract", "dedup", "images", "dedup_images", "assemble"]
 
 
 def command(crawl, output, *beam):

@@ -184,7 +184,7 @@ def test_images_are_placed_at_the_sentence_that_describes_them(kept_pages):
 
 def test_each_stage_lets_out_what_it_let_in(sample_corpus, rejected):
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
-    assert len(manifest["funnel"]) == 13
+    assert len(manifest["funnel"]) == 14
     for stage in manifest["funnel"]:
         assert stage["entered"] == stage["kept"] + stage["rejected"] + stage["failed"], stage
     counted = Counter()

@@ -73,7 +73,7 @@ def test_without_other_phases_all_documents_survive(extract, beam_pipeline):
 
 @pytest.mark.parametrize("bucket", range(BUCKETS))
 def test_a_bucket_is_in_the_order_of_its_ids(extract, bucket):
-    read = _Read(extract, None, None)
+    read = _Read(ReadSurvivors(extract))
     read.setup()
     found = [candidate.document.doc_id for candidate in read.process(bucket)]
     assert found == [i for i in IDS if bucket_of(i, BUCKETS) == bucket]
@@ -128,9 +128,36 @@ def test_phases_without_rows_change_nothing(extract, tmp_path, beam_pipeline):
 
 
 def test_a_phase_that_was_not_committed_is_an_error(extract, tmp_path):
-    read = _Read(extract, str(tmp_path / "missing"), None)
+    read = _Read(ReadSurvivors(extract, str(tmp_path / "missing")))
     with pytest.raises(FileNotFoundError, match=r"missing/result\.json"):
         read.setup()
+
+
+def test_the_later_of_two_phases_counts(extract, tmp_path, beam_pipeline):
+    record = ImageRecord("1" * 64, URLS[0], "png", 1, 1, 1, "0" * 16)
+    kept = [ImageVerdict(i, url, replace(record, url=url)) for i in IDS for url in URLS]
+    copy = [ImageVerdict(i, URLS[1], None, "deduplicate_images", "x", "duplicate") for i in IDS]
+    dedup = commit(tmp_path / "dedup", removals=[Removal(IDS[0], IDS[1], "exact_url")],
+                   clusters=[Cluster(IDS[1], IDS[0], 2)], paragraphs=[])  # fmt: skip
+    images = commit(tmp_path / "images", verdicts=kept)
+    later = commit(
+        tmp_path / "dedup_images",
+        removals=[Removal(IDS[2], IDS[1], "image_set")],
+        clusters=[Cluster(IDS[1], IDS[0], 3)],
+        verdicts=copy,
+    )
+    expected = [
+        (doc_id, 3 if doc_id == IDS[1] else 1, [record, None])
+        for doc_id in IDS
+        if doc_id not in (IDS[0], IDS[2])
+    ]
+    with beam_pipeline as p:
+        read = p | beam.Create(range(BUCKETS))
+        found = read | ReadSurvivors(extract, dedup, images, later, features=False)
+        brief = found | beam.Map(
+            lambda c: (c.document.doc_id, c.document.cluster_size, [v.record for v in c.verdicts])
+        )
+        assert_that(brief, equal_to(expected))
 
 
 def test_features_come_from_the_store(extract, tmp_path, beam_pipeline):
