@@ -4,7 +4,7 @@ In: Candidate, read from disk.
 Out: decisions about them by id; no document, and no text, crosses a shuffle.
 
     same set of images -> edges to the best; documents of an image -> pairs verified -> edges
-    -> all edges in one worker -> connected components -> removals, joined with the inputs by id
+    -> connected components -> removals, joined with the inputs by id
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,8 @@ from stages.dedup.by_images import (
     members,
     set_key,
 )
-from stages.dedup.components import resolve, star
+from stages.dedup.components import star
+from stages.dedup.connect import Connect
 from stages.doors import REJECTED, Identity, count_doors, guard
 from stages.join_images import JoinConfig, join, objection_to
 
@@ -88,14 +89,13 @@ class DeduplicateByImages(beam.PTransform):
                 | "Group images" >> beam.GroupByKey()
                 | "Compare" >> beam.FlatMap(_compare, self.config.joint)
             )
-        decisions = (
-            edges
-            | "All edges" >> beam.Flatten()
-            | "To one worker" >> beam.Map(_to_one_key)
-            | "Gather edges" >> beam.GroupByKey()
-            | "Resolve" >> beam.FlatMap(_resolve)
-        )
-        joined = {"about": prints.kept, "decisions": decisions} | "Join" >> beam.CoGroupByKey()
+        flat = edges | "All edges" >> beam.Flatten()
+        copies = flat | "Connect" >> Connect(self.config.components)
+        joined = {
+            "about": prints.kept,
+            "removals": copies.removed | "Removals by id" >> beam.Map(_by_id),
+            "clusters": copies.clusters | "Clusters by id" >> beam.Map(_by_id),
+        } | "Join" >> beam.CoGroupByKey()
         out, broken = joined | "Decide" >> _Decide()
         failed = (unreadable, broken) | "All failures" >> beam.Flatten()
         doors = count_doors(out, failed, STAGE, SHOWN, MERGED)
@@ -159,15 +159,14 @@ class _DecideFn(beam.DoFn):
     ]:
         doc_id, sides = joined
         [(url, cluster, urls)] = sides["about"]
-        decision = next(iter(sides["decisions"]), None)
-        if decision:
-            survivor = decision.survivor_id if isinstance(decision, Removal) else doc_id
-            yield _tagged(MERGED, (survivor, cluster))
-        if isinstance(decision, Removal):
-            rejection = Rejection(doc_id, Kind.DOCUMENT, doc_id, url, STAGE, decision.rule,
-                                  str(Reason.DUPLICATE), detail=survivor)  # fmt: skip
+        for removal in sides["removals"]:
+            rejection = Rejection(doc_id, Kind.DOCUMENT, doc_id, url, STAGE, removal.rule,
+                                  str(Reason.DUPLICATE), detail=removal.survivor_id)  # fmt: skip
             yield _tagged(REJECTED, rejection)
+            yield _tagged(MERGED, (removal.survivor_id, cluster))
             return
+        if sides["clusters"]:
+            yield _tagged(MERGED, (doc_id, cluster))
         yield doc_id
         for image in urls:
             yield _tagged(SHOWN, (image, doc_id))
@@ -185,13 +184,8 @@ def _compare(bucket: tuple[str, Iterable[Member]], config: Any) -> Iterator[str]
     yield from joint_edges(bucket[1], config)
 
 
-def _to_one_key(edge: str) -> tuple[str, str]:
-    return "", edge
-
-
-def _resolve(grouped: tuple[str, Iterable[str]]) -> Iterator[tuple[str, Removal | Cluster]]:
-    for decision in resolve(grouped[1]):
-        yield decision.doc_id, decision
+def _by_id(decision: Removal | Cluster) -> tuple[str, Removal | Cluster]:
+    return decision.doc_id, decision
 
 
 def _who(joined: Any) -> Identity:

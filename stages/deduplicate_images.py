@@ -4,7 +4,7 @@ In: ImageRecord, one for each kept URL, and (image URL, doc_id) of the documents
 Out: kept ImageRecord, rejected Rejection, failed Failure; and the records that were flagged.
 
     same bytes are one picture -> samples to one worker, k-means -> pictures to cells -> pairs of a
-    cell -> edges -> all edges in one worker -> connected components, joined with the records by id
+    cell -> edges -> connected components -> removals, joined with the records by id
 
 Features come from the image store and go to their cells through files: only ids are shuffled.
 """
@@ -24,7 +24,8 @@ from schemas.dedup import CellMember, Removal, Sameness
 from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
 from schemas.table import WrittenFile
-from stages.dedup.components import end, id_of, resolve, star
+from stages.dedup.components import end, id_of, star
+from stages.dedup.connect import Connect
 from stages.dedup.semantic import Features, SemanticConfig, alike, assign, train
 from stages.doors import REJECTED, through_doors
 from stages.files import join, open_parquet
@@ -118,12 +119,8 @@ class DeduplicateImages(beam.PTransform):
                 NEAREST, main="edges"
             )
         )
-        removals = (
-            pairs.edges
-            | "To one worker" >> beam.Map(_to_one_key)
-            | "Gather edges" >> beam.GroupByKey()
-            | "Resolve" >> beam.FlatMap(_resolve)
-        )
+        copies = pairs.edges | "Connect" >> Connect(config.components)
+        removals = copies.removed | "By id" >> beam.Map(_by_id)
         judged = (
             {"records": records, "removals": removals, "nearest": pairs[NEAREST]}
             | "Join" >> beam.CoGroupByKey()
@@ -237,14 +234,8 @@ def _tagged(tag: str, value: Any) -> TaggedOutput:
     return TaggedOutput(tag, value)
 
 
-def _to_one_key(edge: str) -> tuple[str, str]:
-    return "", edge
-
-
-def _resolve(grouped: tuple[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
-    for decision in resolve(grouped[1]):
-        if isinstance(decision, Removal):
-            yield decision.doc_id, decision.survivor_id
+def _by_id(removal: Removal) -> tuple[str, str]:
+    return removal.doc_id, removal.survivor_id
 
 
 def _spread(

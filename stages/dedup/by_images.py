@@ -1,7 +1,7 @@
 """Documents that are copies by their images: the same set, or near text and shared images."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
@@ -10,7 +10,7 @@ import xxhash
 
 from schemas.document import Document, Image
 from stages.dedup.components import component_labels, end, star
-from stages.dedup.config import Keep
+from stages.dedup.config import ComponentsConfig, Keep
 from stages.dedup.fingerprint import normalise, rank
 from stages.dedup.minhash import jaccard, shingles, signature, sketch
 
@@ -90,12 +90,14 @@ class ByImagesConfig:
 
     Attributes:
       image_set, joint: null turns one off.
-      keep: as in `stages.dedup.config.DedupConfig`.
+      keep, quality, components: as in `stages.dedup.config.DedupConfig`.
     """
 
     image_set: ImageSetConfig | None = None
     joint: JointConfig | None = None
     keep: Keep = "latest"
+    quality: str = ""
+    components: ComponentsConfig = field(default_factory=ComponentsConfig)
 
     def __post_init__(self) -> None:
         if not (self.image_set or self.joint):
@@ -103,6 +105,10 @@ class ByImagesConfig:
         if self.keep not in get_args(Keep):
             raise ValueError(
                 f"{SECTION}: keep is {self.keep!r}, not one of {', '.join(get_args(Keep))}"
+            )
+        if (self.keep == "highest_quality") != bool(self.quality):
+            raise ValueError(
+                f"{SECTION}: keep highest_quality and quality, the name of a rule, go together"
             )
 
 
@@ -127,7 +133,7 @@ class Member:
 
 
 def end_of(document: Document, config: ByImagesConfig) -> str:
-    return end(rank(document, config.keep), document.doc_id)
+    return end(rank(document, config.keep, config.quality), document.doc_id)
 
 
 def set_key(document: Document, config: ImageSetConfig) -> str | None:
@@ -146,8 +152,8 @@ def members(document: Document, end: str, config: JointConfig) -> Iterator[tuple
     keys = _keys(document, config.by)
     images = np.array([xxhash.xxh3_64_intdigest(key.encode(errors="replace")) for key in keys],
                       "<u8")  # fmt: skip
-    values = sketch(signature(hashes, config.permutations, config.seed))
-    member = Member(end, values, np.sort(images).tobytes())
+    values = signature(hashes, config.permutations, config.seed)
+    member = Member(end, sketch(values).tobytes(), np.sort(images).tobytes())
     for key in keys:
         yield key, member
 
@@ -158,14 +164,13 @@ def joint_edges(found: Iterable[Member], config: JointConfig) -> Iterator[str]:
     if len(listed) > config.max_documents:
         return
     sets = [frozenset(np.frombuffer(member.images, "<u8").tolist()) for member in listed]
+    sketches = np.array([np.frombuffer(member.sketch, np.uint8) for member in listed])
     left, right = [], []
-    for i, member in enumerate(listed):
-        for j in range(i):
+    for i in range(1, len(listed)):
+        near = jaccard(sketches[:i], sketches[i]) >= config.min_text
+        for j in np.flatnonzero(near).tolist():
             shared = len(sets[i] & sets[j])
-            if (
-                shared >= config.min_images * (len(sets[i]) + len(sets[j]) - shared)
-                and jaccard(member.sketch, listed[j].sketch) >= config.min_text
-            ):
+            if shared >= config.min_images * len(sets[i] | sets[j]):
                 left.append(i)
                 right.append(j)
     if not left:

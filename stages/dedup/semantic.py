@@ -9,7 +9,7 @@ products that choose a cell are taken in float64 and rounded, since how a matrix
 depends on what else is in the matrix (measured: in float32 by a row's place).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.dedup.components import component_labels
+from stages.dedup.config import ComponentsConfig
 
 Features = NDArray[np.float32]
 
@@ -47,6 +48,7 @@ class SemanticConfig:
       seed: of k-means.
       policy: "drop" rejects all but the one that stays; "flag" keeps them, with the cosine to the
         nearest duplicate as the score `semantic_duplicate` in the images table.
+      components: as in `stages.dedup.config.DedupConfig`.
     """
 
     threshold: float = 0.95
@@ -55,6 +57,7 @@ class SemanticConfig:
     training: int = 65_536
     seed: int = 1
     policy: Literal["drop", "flag"] = "drop"
+    components: ComponentsConfig = field(default_factory=ComponentsConfig)
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
