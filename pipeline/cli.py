@@ -542,6 +542,27 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command("what-if")
+def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = False) -> None:
+    """Say what other thresholds would keep, from the scores in the tables, without a run.
+
+    **Examples**
+
+        weft what-if corpus/ --set filter_documents.image_count.max_images=5
+
+        weft what-if corpus/ -s filter_images.scored.nsfw.max_probability=0.05 --json
+    """
+    _hush()
+    from pipeline import what_if as of
+    from pipeline.corpus import open_corpus
+
+    found = of.what_if(open_corpus(out), sets or [])
+    if as_json:
+        print_json(found)
+    else:
+        of.print_what_if(output_console(), found)
+
+
 @app.command()
 def config(
     name: Annotated[

@@ -4,6 +4,7 @@ A section of the file is the config of a stage; the keys of a rule are its field
 of the wrong type or out of range is an error that names the file and the key.
 """
 
+import copy
 import dataclasses
 import hashlib
 import importlib.resources
@@ -184,16 +185,16 @@ def load_config(name: str, sets: Sequence[str] = ()) -> Config:
     Raises:
       UserError: the file, a key or a value is wrong.
     """
-    data = _read(name)
-    for assignment in sets:
-        _set(data, assignment)
-    return build_config(data, name)
+    return build_config(_read(name), name, sets)
 
 
-def build_config(data: Mapping[str, Any], source: str) -> Config:
-    """A config from plain data; `source` is named in errors."""
+def build_config(data: Mapping[str, Any], source: str, sets: Sequence[str] = ()) -> Config:
+    """A config from plain data with `sets` applied; `source` is named in errors."""
     load_all()
-    config = _build(Config, dict(data), "", source)
+    changed = copy.deepcopy(dict(data))
+    for assignment in sets:
+        _set(changed, assignment)
+    config = _build(Config, changed, "", source)
     assert isinstance(config, Config)
     return config
 

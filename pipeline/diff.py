@@ -81,7 +81,7 @@ def diff(a: Corpus, b: Corpus, samples: int = 0) -> dict[str, Any]:
     return {
         "a": a.path,
         "b": b.path,
-        "config": list(_config_changes(a.manifest["config"], b.manifest["config"])),
+        "config": list(config_changes(a.manifest["config"], b.manifest["config"])),
         "documents": _documents(connection, samples),
         "images": _images(connection, samples),
     }
@@ -168,13 +168,13 @@ def _fate(fate: tuple[str, str, str] | None) -> dict[str, str]:
     return {"stage": stage, "rule": rule, "reason": reason}
 
 
-def _config_changes(a: Any, b: Any, key: str = "") -> Iterator[dict[str, Any]]:
+def config_changes(a: Any, b: Any, key: str = "") -> Iterator[dict[str, Any]]:
     """The keys whose values differ; rules are compared by name."""
     a, b = _by_name(a), _by_name(b)
     if isinstance(a, dict) and isinstance(b, dict):
         for name in [*a, *(name for name in b if name not in a)]:
             place = f"{key}.{name}" if key else str(name)
-            yield from _config_changes(a.get(name, ABSENT), b.get(name, ABSENT), place)
+            yield from config_changes(a.get(name, ABSENT), b.get(name, ABSENT), place)
     elif a != b:
         yield {"key": key, "a": a, "b": b}
 

@@ -1,0 +1,280 @@
+"""What other thresholds would keep, told from the rows of a finished corpus.
+
+Every rule measures first and judges after, so its stored score can be judged again. Told are the
+documents and images that are in the corpus and that the new threshold would drop, and the rejected
+ones that it would let pass. The latter are a bound, not a promise: the first rule that objects
+ends the questions, so what stands behind it has not been asked of them.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import FunctionType
+from typing import Any
+
+import pyarrow.compute as pc
+from rich.console import Console
+
+from filters.base import On, Rule, Score
+from pipeline.config import RULES_IN, Config, Rules, build_config, resolved
+from pipeline.corpus import Corpus
+from pipeline.diff import config_changes
+from pipeline.errors import UserError
+from pipeline.terminal import Column, print_table
+from schemas.image import ImageRecord, ImageScore
+from schemas.outcome import Kind
+
+# The stage of each list of rules whose rejected rows hold a score that can be judged again.
+STAGES = {
+    "filter_pages": "filter_pages",
+    "filter_text.documents": "filter_text",
+    "filter_references": "filter_references",
+    "filter_images.decoded": "filter_images",
+    "filter_images.scored": "filter_scored_images",
+    "filter_documents": "filter_documents",
+    "filter_placed": "filter_placed",
+}
+# The lists whose scores a document carries as its signals, in the order in which they are asked.
+SIGNALS = ("filter_text.documents", "filter_documents", "filter_placed")
+IMAGES = ("filter_images.decoded", "filter_images.scored")
+
+IMAGE_COLUMNS = ("image_id", "url", "format", "width", "height", "frames", "phash", "documents",
+                 "nsfw", "scores", "source", "status", "opt_out", "bytes")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Change:
+    """A rule that would judge otherwise.
+
+    Attributes:
+      place: the list that it stands in, e.g. ``filter_documents``.
+      position: in the list, of the rule as it was.
+      before, after: the rule as it was and as it would be; None if it would not be asked.
+    """
+
+    place: str
+    position: int
+    before: Rule
+    after: Rule | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.place}.{self.before.name}"
+
+    @property
+    def measures_alike(self) -> bool:
+        """True if the fields that differ only judge, so that a stored score still stands."""
+        if self.after is None:
+            return True
+        differ = {f.name for f in fields(self.before)  # type: ignore[arg-type]
+                  if getattr(self.before, f.name) != getattr(self.after, f.name)}  # fmt: skip
+        return not differ & _names_used(type(self.before), "score")
+
+    def rejects(self, score: float) -> bool:
+        return self.after is not None and self.after.judge(Score(score)) is not None
+
+
+def _names_used(cls: type, method: str) -> set[str]:
+    """Names of the attributes that a method reads, also by way of other methods of its class."""
+    found: set[str] = set()
+    waiting = [method]
+    while waiting:
+        member = vars(cls).get(waiting.pop())
+        function = getattr(member, "fget", None) or getattr(member, "func", None) or member
+        if isinstance(function, FunctionType):
+            new = set(function.__code__.co_names) - found
+            found |= new
+            waiting += new
+    return found
+
+
+def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
+    """Judges the stored scores of a corpus again.
+
+    Args:
+      sets: ``section.key=value`` each, as in `weft run`.
+
+    Returns:
+      ``documents`` and ``images``: how many there are ``now``, how many would ``go`` (an image
+      goes with the last document that shows it) and how many rejected ones ``may_come`` back;
+      of documents that stay, how many ``lose_all_images``.
+      ``rules``: the same for each changed rule on its own.
+      ``rerun``: changed keys of which the rows say nothing.
+
+    Raises:
+      UserError: an assignment is wrong, or nothing would change.
+    """
+    settings = corpus.manifest["config"]
+    before = build_config(settings, f"{corpus.path}: config")
+    after = build_config(settings, f"{corpus.path}: config", sets)
+    changed = [change["key"] for change in config_changes(resolved(before), resolved(after))]
+    if not changed:
+        raise UserError("what-if: nothing would change; give --set KEY=VALUE")
+    changes = list(_changes(before, after))
+    told = {f"{change.place}.{change.before.name}" for change in changes if _is_told(change)}
+    result: dict[str, Any] = {
+        "documents": {"now": corpus.rows("documents"), "go": 0, "may_come": 0},
+        "images": {"now": corpus.rows("images"), "go": 0, "may_come": 0},
+        "rules": [],
+        "rerun": [key for key in changed if not any(key.startswith(rule) for rule in told)],
+    }
+    changes = [change for change in changes if change.key in told]
+    go: Counter[str] = Counter()
+    lost = _documents_that_go(corpus, before, changes, go)
+    dropped = _images_that_go(corpus, changes, go)
+    bare, shown = _shown(corpus, lost, dropped)
+    come = _may_come(corpus, changes)
+    result["documents"] |= {"go": len(lost), "lose_all_images": bare}
+    result["images"]["go"] = result["images"]["now"] - shown
+    for change in changes:
+        kind = "images" if change.before.on in (On.IMAGE, On.REFERENCE) else "documents"
+        result[kind]["may_come"] += come[change.key]
+        result["rules"].append(
+            {"rule": change.key, "of": kind, "go": go[change.key], "may_come": come[change.key]}
+        )
+    return result
+
+
+def _changes(before: Config, after: Config) -> Iterator[Change]:
+    for place in RULES_IN:
+        old, new = _rules_at(before, place), _rules_at(after, place)
+        for position, rule in enumerate(old):
+            same = [other for other in new if type(other) is type(rule)]
+            nth = [type(other) for other in old[:position]].count(type(rule))
+            other = same[nth] if nth < len(same) else None
+            if other != rule:
+                yield Change(place, position, rule, other)
+
+
+def _rules_at(config: Config, place: str) -> Rules:
+    value: Any = config
+    for name in place.split("."):
+        value = getattr(value, name)
+    return tuple(value)
+
+
+def _is_told(change: Change) -> bool:
+    """True if the rows of the corpus hold what the change asks for."""
+    return change.place in IMAGES or (change.place in (*SIGNALS, *STAGES) and change.measures_alike)
+
+
+def _documents_that_go(
+    corpus: Corpus, before: Config, changes: Sequence[Change], go: Counter[str]
+) -> set[str]:
+    """Ids of documents whose signals a changed rule objects to; counted by rule in `go`."""
+    positions = {change: _position(before, change) for change in changes
+                 if change.place in SIGNALS}  # fmt: skip
+    lost: set[str] = set()
+    if not positions:
+        return lost
+    for _, _, table in corpus.batches("documents", ("doc_id", "signals")):
+        for row in table.to_pylist():
+            for change, nth in positions.items():
+                scores = [s["score"] for s in row["signals"] if s["rule"] == change.before.name]
+                if nth < len(scores) and change.rejects(scores[nth]):
+                    go[change.key] += 1
+                    lost.add(row["doc_id"])
+    return lost
+
+
+def _position(config: Config, change: Change) -> int:
+    """Of the signals of a rule's name, which one is its own."""
+    asked = [
+        (place, rule)
+        for place in SIGNALS
+        # Rules on the whole document are asked before those on its text.
+        for on in RULES_IN[place][::-1]
+        for rule in _rules_at(config, place)
+        if rule.on is on
+    ]
+    mine = asked.index((change.place, change.before))
+    return [rule.name for _, rule in asked[:mine]].count(change.before.name)
+
+
+def _images_that_go(corpus: Corpus, changes: Sequence[Change], go: Counter[str]) -> set[str]:
+    """Ids of images that a changed rule objects to; they are measured again from their rows."""
+    asked = [change for change in changes if change.place in IMAGES and change.after]
+    dropped: set[str] = set()
+    if not asked:
+        return dropped
+    for _, _, table in corpus.batches("images", IMAGE_COLUMNS):
+        sizes = pc.fill_null(pc.binary_length(table["bytes"]), 0).to_pylist()
+        for row, n_bytes in zip(table.drop_columns(["bytes"]).to_pylist(), sizes, strict=True):
+            record = _record(row, n_bytes)
+            for change in asked:
+                assert change.after
+                if change.after.judge(change.after.score(record)) is not None:
+                    go[change.key] += 1
+                    dropped.add(record.image_id)
+    return dropped
+
+
+def _record(row: Mapping[str, Any], n_bytes: int) -> ImageRecord:
+    scores = tuple(ImageScore(s["rule"], s["score"]) for s in row["scores"] or ())
+    same = {key: row[key] for key in ("image_id", "url", "format", "width", "height", "frames",
+                                      "phash", "nsfw", "source", "status", "opt_out")}  # fmt: skip
+    return ImageRecord(
+        **same, n_bytes=n_bytes, same_bytes_documents=row["documents"], scores=scores
+    )
+
+
+def _shown(corpus: Corpus, lost: set[str], dropped: set[str]) -> tuple[int, int]:
+    """Of the documents that stay, how many lose all their images; and the images they show."""
+    bare, shown = 0, set()
+    columns = ("doc_id", "image_info.list.element.image_id")
+    for _, _, table in corpus.batches("documents", columns):
+        for row in table.to_pylist():
+            images = {info["image_id"] for info in row["image_info"]} - {None}
+            if row["doc_id"] not in lost:
+                shown |= images - dropped
+                bare += bool(images) and images <= dropped
+    return bare, len(shown)
+
+
+def _may_come(corpus: Corpus, changes: Sequence[Change]) -> Counter[str]:
+    """Rejected elements that the changed rules would let pass."""
+    asked = {(STAGES[c.place], c.before.name): c for c in changes if c.measures_alike}
+    come: Counter[str] = Counter()
+    if not asked:
+        return come
+    columns = ("stage", "rule", "kind", "score")
+    for _, _, table in corpus.batches("rejected", columns):
+        for row, n in _counted(table):
+            change = asked.get((row["stage"], row["rule"]))
+            if change is None or row["kind"] == Kind.NODE:
+                continue
+            # A rule that found nothing to measure left the score out.
+            score = math.nan if row["score"] is None else row["score"]
+            if not change.rejects(score):
+                come[change.key] += n
+    return come
+
+
+def _counted(table: Any) -> Iterator[tuple[dict[str, Any], int]]:
+    for row in table.group_by(table.column_names).aggregate([([], "count_all")]).to_pylist():
+        yield row, row["count_all"]
+
+
+def print_what_if(console: Console, found: Mapping[str, Any]) -> None:
+    columns = [Column("rule", style="bold"), Column("of", style="dim"),
+               Column("would go", right=True), Column("may come back", right=True)]  # fmt: skip
+    rows = [(r["rule"], r["of"], f"{r['go']:,}", f"{r['may_come']:,}") for r in found["rules"]]
+    if rows:
+        print_table(console, columns, rows)
+    for kind in ("documents", "images"):
+        part = found[kind]
+        low = part["now"] - part["go"]
+        high = low + part["may_come"]
+        bound = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        console.print(f"{kind}: {part['now']:,} now, {bound} then")
+    if found["documents"].get("lose_all_images"):
+        n = found["documents"]["lose_all_images"]
+        console.print(f"  {n:,} documents would be left without an image")
+    if any(rule["may_come"] for rule in found["rules"]):
+        console.print(
+            "What may come back has not been asked what stands behind the rule that rejected it.",
+            style="dim",
+        )
+    for key in found["rerun"]:
+        console.print(f"{key}: the rows do not say; run again to know", style="yellow")
