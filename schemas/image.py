@@ -63,10 +63,12 @@ class ImageRecord:
       format: Pillow's format name in lower case: jpeg, png, webp, gif ...
       width, height: pixels, EXIF orientation applied.
       n_bytes: size of the stored bytes.
-      phash: 64-bit DCT perceptual hash, 16 hex digits.
+      phash, dhash: 64-bit perceptual hashes, of frequencies and of gradients, 16 hex digits.
+      mean_colour: 6 hex digits, red first.
       frames: number of frames, 1 for a still image.
       documents: distinct documents that show this URL.
       same_bytes_documents: distinct documents that show these bytes under any URL.
+      same_look_documents: distinct documents that show an image of the same phash and dhash.
       nsfw: probability in [0, 1] that the image is unsafe; None is "not scored", never "safe".
       scores: further named scores.
       clip: CLIP feature, unit length, float32 little-endian; empty where no model was run.
@@ -86,6 +88,7 @@ class ImageRecord:
     frames: int = 1
     documents: int = 1
     same_bytes_documents: int = 1
+    same_look_documents: int = 1
     nsfw: float | None = None
     scores: tuple[ImageScore, ...] = ()
     clip: bytes = b""
@@ -94,6 +97,8 @@ class ImageRecord:
     opt_out: str = ""
     store_file: str = ""
     store_row: int = 0
+    dhash: str = ""
+    mean_colour: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
-"""Counts in how many distinct documents each image stands, by its URL and by its bytes.
+"""Counts in how many distinct documents each image stands: by its URL, its bytes and its look.
 
 In: ImageRecord, and (image URL, doc_id) as often as pages repeat it.  Out: ImageRecord with
-`documents` and `same_bytes_documents`.
+`documents`, `same_bytes_documents` and `same_look_documents`. The documents are those that
+deduplication left: a page that was crawled twice counts once.
+
+Images look alike where both perceptual hashes agree bit for bit, which equal bytes do too.
 
 Records cross two shuffles, one after the other, without their bytes. Reading them twice, once to
 count and once to join, would shuffle less but would have some runners gather every image twice.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
@@ -46,8 +50,8 @@ class CountImages(beam.PTransform):
             }
             | "Meet" >> beam.CoGroupByKey()
             | "Documents of a URL" >> beam.FlatMap(_documents_of_url)
-            | "Same bytes" >> beam.GroupByKey()
-            | "Documents of bytes" >> beam.FlatMap(_documents_of_bytes)
+            | "Same look" >> beam.GroupByKey()
+            | "Documents of a look" >> beam.FlatMap(_documents_of_look)
         )
 
 
@@ -62,11 +66,16 @@ def _documents_of_url(met: tuple[str, dict[str, Any]]) -> Iterable[tuple[str, Co
         return
     documents = tuple(sorted(set(sides["documents"])))
     for record in records:
-        yield record.image_id, (replace(record, documents=len(documents)), documents)
+        look = f"{record.phash}{record.dhash}"
+        yield look, (replace(record, documents=len(documents)), documents)
 
 
-def _documents_of_bytes(same: tuple[str, Iterable[Counted]]) -> Iterable[ImageRecord]:
+def _documents_of_look(same: tuple[str, Iterable[Counted]]) -> Iterable[ImageRecord]:
     members = list(same[1])
-    documents = len({document for _, shown in members for document in shown})
+    by_bytes: dict[str, set[str]] = defaultdict(set)
+    for record, shown in members:
+        by_bytes[record.image_id].update(shown)
+    look = len(set().union(*by_bytes.values()))
     for record, _ in members:
-        yield replace(record, same_bytes_documents=documents)
+        documents = len(by_bytes[record.image_id])
+        yield replace(record, same_bytes_documents=documents, same_look_documents=look)

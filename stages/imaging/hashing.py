@@ -1,4 +1,4 @@
-"""Names for pictures: the hash of the bytes and the hash of what they look like."""
+"""Names for pictures: the hash of the bytes and hashes of what they look like."""
 
 import hashlib
 
@@ -37,6 +37,22 @@ def phash(image: Image.Image) -> str:
     spectrum = spectrum.round(6)
     bits = (spectrum > np.median(spectrum)).ravel()
     return np.packbits(bits).tobytes().hex()
+
+
+def dhash(image: Image.Image) -> str:
+    """The 64-bit difference hash as 16 hex digits, most significant bit first: luma, 9 x 8 by
+    Lanczos, each pixel compared with its left neighbour; the bits of `imagehash.dhash`. It looks at
+    gradients where `phash` looks at frequencies, so that what fools one rarely fools both.
+
+    Source: imagehash 4.3 and Hacker Factor, "Kind of Like That" (2013).
+    """
+    luma = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.LANCZOS))
+    return np.packbits(luma[:, 1:] > luma[:, :-1]).tobytes().hex()
+
+
+def mean_colour(image: Image.Image) -> str:
+    """The mean of an RGB image as 6 hex digits, red first."""
+    return bytes(np.asarray(image.resize((1, 1), Image.Resampling.BOX)).ravel()).hex()
 
 
 def distance(first: str, second: str) -> int:

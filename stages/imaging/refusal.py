@@ -36,6 +36,7 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MANY_FRAMES = "too_many_frames"
     TOO_MANY_SCANS = "too_many_scans"
+    TOO_SLOW = "too_slow"
     TRUNCATED = "truncated"
     UNDECODABLE = "undecodable"
 

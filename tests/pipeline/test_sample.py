@@ -6,6 +6,11 @@ from collections import Counter, defaultdict
 import pyarrow.dataset as ds
 import pytest
 
+from schemas.dedup import Removal
+from schemas.document import Document
+from stages.read_rows import Bucketed
+from stages.read_survivors import DOCUMENTS, REMOVALS
+
 # (stage, rule, reason) by which each page or image of the gold file that must go, goes.
 PAGES = {
     "status": ("filter_pages", "status", "unwanted"),
@@ -115,6 +120,24 @@ def test_a_record_is_where_the_document_says(kept_pages):
         # line breaks behind a record are not counted as part of it.
         closing = 0 if page["warc_file"].endswith(".gz") else 4
         assert row["warc_length"] in (0, page["warc_length"] - closing), page["url"]
+
+
+def test_images_are_counted_over_the_documents_that_deduplication_left(sample_corpus):
+    work = sample_corpus / "_work"
+    showing, before = defaultdict(set), defaultdict(set)
+    for bucket in range(4):
+        removed = {
+            row.doc_id for row in Bucketed(str(work / "dedup"), REMOVALS, Removal).rows(bucket)
+        }
+        for document in Bucketed(str(work / "extract"), DOCUMENTS, Document).rows(bucket):
+            for image in document.images:
+                before[image.url].add(document.doc_id)
+                if document.doc_id not in removed:
+                    showing[image.url].add(document.doc_id)
+    for row in table(sample_corpus, "images"):
+        assert row["documents"] == len(set().union(*(showing[url] for url in row["urls"])))
+    # The crawl holds copies of pages, so that the order shows.
+    assert any(len(before[url]) > len(documents) for url, documents in showing.items())
 
 
 def test_the_images_of_a_page_stand_in_its_order(kept_pages):

@@ -38,12 +38,15 @@ RECORD = ImageRecord(
     frames=2,
     documents=3,
     same_bytes_documents=4,
+    same_look_documents=5,
     nsfw=0.125,
     scores=(ImageScore("blur", 0.5),),
     clip=b"\0" * 8,
     source="http",
     status=203,
     opt_out="noai",
+    dhash="fedcba9876543210",
+    mean_colour="ff8000",
 )
 SHOWN = Image("http://i/1", ("http://i/1s",), "alt", "title", "caption", "http://l", 64, 48, RECORD)
 UNSEEN = Image("http://i/2", width=20, height=10)
@@ -62,6 +65,7 @@ DOCUMENT = Document(
     "Ann",
     "Site",
     "http://cc",
+    "",
     (Signal("word_count", 3.0), Signal("image_count", 2.0)),
     "c" * 32,
     7,
@@ -164,7 +168,10 @@ def test_an_image_is_told_as_it_was_found():
         "height": 480,
         "frames": 2,
         "phash": "0123456789abcdef",
+        "dhash": "fedcba9876543210",
+        "mean_colour": "ff8000",
         "documents": 4,
+        "look_documents": 5,
         "nsfw": 0.125,
         "scores": [{"rule": "blur", "score": 0.5}],
         "clip_feature": [0.5, -0.25],
@@ -195,4 +202,4 @@ def test_outcomes_on_disk_are_the_fields_of_their_classes():
 def test_the_tables_and_their_columns_belong_to_the_version():
     assert SCHEMA_VERSION == 1
     assert list(TABLES) == ["documents", "images", "rejected", "failed"]
-    assert [len(schema) for schema in TABLES.values()] == [23, 16, 9, 8]
+    assert [len(schema) for schema in TABLES.values()] == [23, 19, 9, 8]

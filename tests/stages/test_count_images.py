@@ -5,7 +5,7 @@ from schemas.image import ImageRecord
 from stages.count_images import CountImages
 
 
-def record(url, image_id, documents=1, same=1):
+def record(url, image_id, documents=1, same=1, look=1, phash="0"):
     return ImageRecord(
         image_id,
         url,
@@ -13,9 +13,11 @@ def record(url, image_id, documents=1, same=1):
         2,
         1,
         3,
-        "0" * 16,
+        phash * 16,
         documents=documents,
         same_bytes_documents=same,
+        same_look_documents=look,
+        dhash=phash * 16,
         nsfw=0.25,
         clip=b"\x00\x00\x80?",
     )
@@ -28,9 +30,16 @@ def count(p, records, shown):
     } | CountImages()
 
 
-def test_distinct_documents_by_url_and_by_bytes(beam_pipeline):
-    records = [record("u", "X"), record("v", "X"), record("w", "Y", 99, 99), record("z", "X")]
+def test_distinct_documents_by_url_by_bytes_and_by_look(beam_pipeline):
+    records = [
+        record("u", "X"),
+        record("v", "X"),
+        record("w", "Y", 99, 99, 99, "f"),
+        record("z", "X"),
+        record("alike", "Z"),
+    ]
     shown = [
+        ("alike", "4"),
         *(("u", doc) for doc in ("1", "2", "2", "1")),
         *(("v", doc) for doc in ("2", "3")),
         ("w", "1"),
@@ -40,10 +49,11 @@ def test_distinct_documents_by_url_and_by_bytes(beam_pipeline):
         out = count(p, records, shown)
         assert out.element_type is ImageRecord
         expected = [
-            record("u", "X", 2, 3),
-            record("v", "X", 2, 3),
-            record("w", "Y", 1, 1),
-            record("z", "X", 0, 3),  # nobody shows it: said, not hidden
+            record("u", "X", 2, 3, 4),
+            record("v", "X", 2, 3, 4),
+            record("w", "Y", 1, 1, 1, "f"),
+            record("z", "X", 0, 3, 4),  # nobody shows it: said, not hidden
+            record("alike", "Z", 1, 1, 4),
         ]
         assert_that(out, equal_to(expected))
 

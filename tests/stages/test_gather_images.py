@@ -37,6 +37,7 @@ def rejection(reason, detail="", url=URL):
 
 def record(data, url=URL, source="warc", **more):
     fields = {"format": "png", "width": 40, "height": 30, "phash": FLAT, **more}
+    fields.update(dhash="0" * 16, mean_colour="c81e1e")
     scores = (ImageScore("contrast", 0.0),)
     return ImageRecord(sha256(data), url, n_bytes=len(data), scores=scores, source=source, **fields)
 
@@ -96,6 +97,7 @@ def test_an_image_of_the_crawl_is_decoded_once_and_keeps_its_bytes(beam_pipeline
             png(),
             documents=3,
             same_bytes_documents=3,
+            same_look_documents=3,
             opt_out="x-robots-tag: max-image-preview:large",
         )
         check(p, out, kept=[expected])
@@ -237,7 +239,9 @@ def test_the_web_is_asked_for_what_the_crawl_lacks(beam_pipeline, web, warc, png
             out,
             kept=[
                 record(png(9, 9), here, width=9, height=9),
-                record(png(), gone, "http", documents=2, same_bytes_documents=2),
+                record(
+                    png(), gone, "http", documents=2, same_bytes_documents=2, same_look_documents=2
+                ),
             ],
             rejected=[
                 rejection("http_4xx", "404", missing),

@@ -10,6 +10,7 @@ from filters.images.byte_count import ByteCount
 from filters.images.image_format import ImageFormat
 from filters.images.image_frequency import ImageFrequency
 from filters.images.long_side import LongSide
+from filters.images.look_frequency import LookFrequency
 from filters.images.nsfw import Nsfw
 from filters.images.short_side import ShortSide
 from schemas.image import ImageRecord, ImageScore
@@ -120,3 +121,10 @@ def test_animated():
 def test_config_is_checked(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_look_frequency():
+    assert reason(LookFrequency(10), same_look_documents=10) is None
+    assert reason(LookFrequency(10), same_look_documents=11) == "too_frequent"
+    with pytest.raises(ValueError, match="max_documents is 0"):
+        LookFrequency(0)
