@@ -10,7 +10,7 @@ import pyarrow as pa
 from schemas.document import Image, PlacedDocument, Text
 from schemas.image import ImageRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def _field(name: str, kind: pa.DataType, about: str) -> pa.Field:
@@ -32,6 +32,12 @@ IMAGE_INFO = pa.struct(
         _field("node_index", pa.int32(), "position in texts and images"),
         _field("matched_text_index", pa.int32(), "sentence in text_list; null if left unplaced"),
         _field("matched_sim", pa.float32(), "similarity_matrix[i][matched_text_index]"),
+        _field("before_text", pa.bool_(), "the page shows it before the matched sentence"),
+        _field(
+            "natural_text_index",
+            pa.int32(),
+            "natural order: the last sentence before it, else the first; null if there is none",
+        ),
         _field("nsfw", pa.float32(), "probability of being unsafe; null if not scored"),
         _field("phash", pa.string(), "64-bit DCT perceptual hash, 16 hex digits"),
     ]
@@ -177,6 +183,8 @@ def _image_infos(placed: PlacedDocument) -> list[dict[str, Any]]:
                 "node_index": placement.node_index,
                 "matched_text_index": placement.matched_text_index,
                 "matched_sim": placement.matched_sim,
+                "before_text": placed.is_before_text(placement),
+                "natural_text_index": placed.natural_text_index(placement),
                 "nsfw": record.nsfw if record else None,
                 "phash": record.phash if record else None,
             }

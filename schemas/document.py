@@ -1,5 +1,7 @@
 """What flows: an interleaved document. Image bytes never ride inside it."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -112,12 +114,17 @@ class Sentence:
     node_index: int
 
 
+def sentences_before(sentences: Sequence[Sentence], node_index: int) -> int:
+    """How many sentences stand before a node; `sentences` are in reading order."""
+    return bisect_left(sentences, node_index, key=lambda sentence: sentence.node_index)
+
+
 @dataclass(frozen=True)
 class Placement:
-    """Where one image belongs among the sentences.
+    """Where one image belongs among the sentences, beside where the page shows it.
 
     Attributes:
-      node_index: the image's own place in `Document.nodes` (natural order).
+      node_index: the image's own place in `Document.nodes` (natural order), kept by every method.
       matched_text_index: index of the assigned sentence, None where the image stays unplaced.
       matched_sim: ``similarity[i][matched_text_index]``, None where unplaced.
     """
@@ -140,3 +147,16 @@ class PlacedDocument:
     sentences: tuple[Sentence, ...] = ()
     placements: tuple[Placement, ...] = ()
     similarity: tuple[tuple[float, ...], ...] = ()
+
+    def natural_text_index(self, placement: Placement) -> int | None:
+        """The sentence that the page shows an image with: the last one before it, or the first
+        after it where none is before; None where the document has no sentence."""
+        if not self.sentences:
+            return None
+        return max(0, sentences_before(self.sentences, placement.node_index) - 1)
+
+    def is_before_text(self, placement: Placement) -> bool | None:
+        """Whether the page shows an image before its assigned sentence; None where unplaced."""
+        if placement.matched_text_index is None:
+            return None
+        return placement.node_index < self.sentences[placement.matched_text_index].node_index

@@ -5,6 +5,7 @@ Images whose best sentence is below a similarity leave the document, one row eac
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -14,11 +15,19 @@ import numpy as np
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from filters.base import Objection
-from schemas.document import Document, Image, Node, PlacedDocument, Placement, Sentence
+from schemas.document import (
+    Document,
+    Image,
+    Node,
+    PlacedDocument,
+    Placement,
+    Sentence,
+    sentences_before,
+)
 from schemas.outcome import Failure, Kind, Rejection
-from stages.clip import Clip, ClipConfig, load_clip
+from stages.clip import ClipConfig, load_clip
 from stages.doors import REJECTED, at_bundle_end, count_doors, rejected, to_failure
-from stages.placement import Method, assign, unplaced_below
+from stages.placement import Method, Surplus, assign, order_bonus
 from stages.sentences import split_sentences
 
 STAGE = "place_images"
@@ -40,32 +49,50 @@ class PlaceConfig:
       method: see `stages.placement.Method`.
       min_max_similarity: an image whose best sentence is below leaves the document; mmc4: 0.15
         (arXiv 2304.06939 §3). None keeps all.
-      min_similarity: an image whose assigned sentence is below stays, unplaced. mmc4 has no such
-        floor, so that 2 % of its assignments lie below 0.15. None places all.
+      min_similarity: no image is assigned to a sentence below; one that finds none stays, unplaced.
+        mmc4 has no such floor, so that 2 % of its assignments lie below 0.15. None places all.
+      surplus: see `stages.placement.Surplus`.
+      order_trust: methods hybrid and ordered: how likely an image stands near its sentence, before
+        the page is looked at; see `stages.placement.order_bonus`.
+      order_reach: how far from it, in sentences, on average over such images.
       sentences_a_batch: sentences that are gathered over documents before the model runs.
     """
 
     method: Method = Method.CLIP
     min_max_similarity: float | None = None
     min_similarity: float | None = None
-    sentences_a_batch: int = 512
+    surplus: Surplus = Surplus.BEST
+    order_trust: float = 0.5
+    order_reach: float = 3.0
+    sentences_a_batch: int = 2048
 
     def __post_init__(self) -> None:
         for name in ("min_max_similarity", "min_similarity"):
             value = getattr(self, name)
             if value is not None and not -1 <= value <= 1:
                 raise ValueError(f"place_images: {name} is {value}, a cosine lies in -1..1")
+        if not 0 < self.order_trust < 1:
+            raise ValueError(
+                f"place_images: order_trust is {self.order_trust}, not between 0 and 1"
+            )
+        if not self.order_reach > 0:
+            raise ValueError(f"place_images: order_reach is {self.order_reach}, not above 0")
         if self.sentences_a_batch < 1:
             raise ValueError("place_images: sentences_a_batch must be at least 1")
 
 
 def place(
-    document: Document, sentences: tuple[Sentence, ...], features: np.ndarray, config: PlaceConfig
+    document: Document,
+    sentences: tuple[Sentence, ...],
+    features: np.ndarray,
+    config: PlaceConfig,
+    logit_scale: float = 100.0,
 ) -> tuple[PlacedDocument | Objection, list[Rejection]]:
     """Places the images of one document.
 
     Args:
       features: one row a sentence, unit length, shape [sentences, d].
+      logit_scale: of the model that they came from.
 
     Returns:
       The placed document or the objection against it, and a rejection for each image that left.
@@ -101,10 +128,24 @@ def place(
             return Objection(
                 STAGE, Reason.NO_IMAGE, 0.0, "no image is similar to a sentence"
             ), pruned
-    assigned = assign(similarity)
-    matched: Sequence[int | None] = assigned
-    if config.min_similarity is not None:
-        matched = unplaced_below(similarity, assigned, config.min_similarity)
+    places = np.array([sentences_before(sentences, index) for index in indices])
+    bonus = None
+    if config.method in (Method.HYBRID, Method.ORDERED):
+        bonus = order_bonus(
+            similarity,
+            places,
+            trust=config.order_trust,
+            reach=config.order_reach,
+            logit_scale=logit_scale,
+        )
+    matched = assign(
+        similarity,
+        places,
+        config.method,
+        floor=config.min_similarity,
+        surplus=config.surplus,
+        bonus=bonus,
+    )
     placements = tuple(
         Placement(index, text, None if text is None else float(similarity[row, text]))
         for row, (index, text) in enumerate(zip(indices, matched, strict=True))
@@ -181,6 +222,10 @@ class PlaceImages(beam.PTransform):
 
 Waiting = tuple[Document, tuple[Sentence, ...]]
 Output = PlacedDocument | TaggedOutput
+# Sentences whose features a bundle remembers: 16 MB at 512 values. Pages of a site share some.
+_REMEMBERED = 8192
+# Documents that wait at most, whose sentences may all be known or none.
+_WAITING = 256
 
 
 def _fail(document: Document, error: Exception) -> Iterator[Output]:
@@ -200,7 +245,8 @@ class _Place(beam.DoFn):
 
     def start_bundle(self):
         self._waiting: list[Waiting] = []
-        self._sentences = 0
+        self._wanted: dict[str, None] = {}
+        self._known: dict[str, np.ndarray] = {}
 
     def process(
         self, document: Document
@@ -215,27 +261,27 @@ class _Place(beam.DoFn):
             yield from _fail(document, error)
             return
         self._waiting.append((document, sentences))
-        self._sentences += len(sentences)
-        if self._sentences >= self._config.sentences_a_batch:
+        if document.images:  # else there is nothing to place, and text is what costs
+            self._wanted.update({s.text: None for s in sentences if s.text not in self._known})
+        full = len(self._wanted) >= self._config.sentences_a_batch
+        if full or not self._clip or len(self._waiting) >= _WAITING:
             yield from self._empty()
 
     def finish_bundle(self) -> Iterable[Any]:
         yield from at_bundle_end(self._empty())
+        self._known = {}
 
     def _empty(self) -> Iterator[Output]:
-        waiting, self._waiting, self._sentences = self._waiting, [], 0
-        try:
-            features = self._features([s.text for _, sentences in waiting for s in sentences])
-        except Exception:  # noqa: BLE001  one of them broke the batch: each gets its own try
-            features = None
-        row = 0
+        waiting, wanted = self._waiting, list(self._wanted)
+        self._waiting, self._wanted = [], {}
+        with suppress(Exception):  # one of them broke the batch: each document gets its own try
+            self._know(wanted)
         for document, sentences in waiting:
             try:
-                if features is None:
-                    part = self._features([s.text for s in sentences])
-                else:
-                    part = features[row : row + len(sentences)]
-                placed, pruned = place(document, sentences, part, self._config)
+                features = self._features(sentences if document.images else ())
+                placed, pruned = place(
+                    document, sentences, features, self._config, self._logit_scale
+                )
             except Exception as error:  # noqa: BLE001  the failed door
                 yield from _fail(document, error)
             else:
@@ -245,8 +291,19 @@ class _Place(beam.DoFn):
                     yield rejected(document, STAGE, placed)
                 else:
                     yield placed
-            row += len(sentences)
+        self._known = dict(list(self._known.items())[-_REMEMBERED:])
 
-    def _features(self, texts: list[str]) -> np.ndarray:
-        clip: Clip | None = self._clip
-        return clip.texts(texts) if clip else np.empty((len(texts), 0), np.float32)
+    def _know(self, texts: list[str]) -> None:
+        if self._clip and texts:
+            self._known.update(zip(texts, self._clip.texts(texts), strict=True))
+
+    def _features(self, sentences: Sequence[Sentence]) -> np.ndarray:
+        """Shape [sentences, d]; [0, 0] without a model, which then is not asked for."""
+        if not self._clip or not sentences:
+            return np.empty((0, 0), np.float32)
+        self._know([text for s in sentences if (text := s.text) not in self._known])
+        return np.stack([self._known[sentence.text] for sentence in sentences])
+
+    @property
+    def _logit_scale(self) -> float:
+        return self._clip.logit_scale if self._clip else 1.0

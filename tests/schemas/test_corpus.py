@@ -108,6 +108,8 @@ def test_a_document_has_both_views():
                 "node_index": 1,
                 "matched_text_index": 2,
                 "matched_sim": 0.75,
+                "before_text": True,
+                "natural_text_index": 0,
                 "nsfw": 0.125,
                 "phash": "0123456789abcdef",
             },
@@ -123,6 +125,8 @@ def test_a_document_has_both_views():
                 "node_index": 3,
                 "matched_text_index": None,
                 "matched_sim": None,
+                "before_text": None,
+                "natural_text_index": 2,
                 "nsfw": None,
                 "phash": None,
             },
@@ -200,6 +204,6 @@ def test_outcomes_on_disk_are_the_fields_of_their_classes():
 
 
 def test_the_tables_and_their_columns_belong_to_the_version():
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 2
     assert list(TABLES) == ["documents", "images", "rejected", "failed"]
     assert [len(schema) for schema in TABLES.values()] == [23, 19, 9, 8]

@@ -17,7 +17,7 @@ from scripts.scenes import Scene, draw
 from stages import place_images
 from stages.clip import ClipConfig, load_clip
 from stages.place_images import STAGE, PlaceConfig, PlaceImages, place, without_features
-from stages.placement import Method
+from stages.placement import Method, Surplus
 from stages.sentences import split_sentences
 
 CLIP = ClipConfig()
@@ -166,6 +166,52 @@ def test_features_leave_and_all_else_stays():
     assert without_features(unknown) == unknown
 
 
+def test_surplus_images_stay_unplaced_where_that_is_asked():
+    page = document(FIRST, A, SECOND, WEAK)
+    config = PlaceConfig(surplus=Surplus.UNPLACED)
+    placed, _ = place(page, SENTENCES[:1], AXES[1:2], config)
+    assert [p.matched_text_index for p in placed.placements] == [0, None, None]
+    assert placed.similarity == ((0.75,), (0.25,), (0.125,))
+
+
+def test_the_place_in_the_page_counts_by_the_scale_of_the_model():
+    # Two pictures that fit both sentences almost alike, and stand beside the worse one.
+    first, second = image("first", 0.5, 0.51, 0.0), image("second", 0.51, 0.5, 0.0)
+    page = document(A, first, Text("C."), Text("C."), Text("C."), B, second)
+    sentences = (Sentence("A.", 0), *(Sentence("C.", i) for i in (2, 3, 4)), Sentence("B.", 5))
+    features = AXES[[0, 2, 2, 2, 1]]
+
+    def matched(method, logit_scale):
+        placed, _ = place(page, sentences, features, PlaceConfig(method), logit_scale)
+        return [placement.matched_text_index for placement in placed.placements]
+
+    assert matched(Method.CLIP, 10.0) == [4, 0]
+    for method in (Method.HYBRID, Method.ORDERED):
+        assert matched(method, 10.0) == [0, 4]
+    assert matched(Method.HYBRID, 1000.0) == [4, 0]
+
+
+def test_natural_order_is_told_beside_every_placement():
+    placed, _ = place(PAGE, SENTENCES, AXES, PlaceConfig(min_similarity=0.5))
+    assert [placed.natural_text_index(p) for p in placed.placements] == [0, 1, 2]
+    assert [placed.is_before_text(p) for p in placed.placements] == [True, False, None]
+    bare, _ = place(document(FIRST), (), AXES[:0], PlaceConfig(Method.DOM))
+    assert [bare.natural_text_index(p) for p in bare.placements] == [None]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order_trust": 0.0}, "order_trust is 0.0, not between 0 and 1"),
+        ({"order_trust": 1.0}, "order_trust is 1.0, not between 0 and 1"),
+        ({"order_reach": 0.0}, "order_reach is 0.0, not above 0"),
+    ],
+)
+def test_a_prior_that_is_none_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PlaceConfig(**options)
+
+
 @pytest.mark.parametrize("name", ["min_max_similarity", "min_similarity"])
 @pytest.mark.parametrize("value", [-1.1, 1.1, float("nan")])
 def test_a_bound_that_is_no_cosine_is_refused(name, value):
@@ -274,6 +320,19 @@ def test_documents_leave_by_one_door_whatever_the_batch(beam_pipeline, pages, se
         "rejected.place_images.no_sentence": 1,
         "failed": 2,
     }
+
+
+def test_only_what_can_be_matched_is_encoded_and_only_once(beam_pipeline, pages, monkeypatch):
+    encoded = []
+    clip = load_clip(CLIP)
+    monkeypatch.setattr(type(clip), "texts", lambda self, texts: encoded.extend(texts) or AXES_128)
+    AXES_128 = np.eye(4, 128, dtype=np.float32)
+    bare = document(Text("Nobody looks at this."), doc_id="bare")
+    with beam_pipeline as p:
+        documents = [pages[0], bare, replace(pages[0], doc_id="again")]
+        out = p | beam.Create(documents, reshuffle=False) | PlaceImages(KEEP_ALL, CLIP)
+        assert_that(out.kept | beam.combiners.Count.Globally(), equal_to([2]))
+    assert encoded == list(SCENES)
 
 
 def no_model(config):

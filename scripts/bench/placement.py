@@ -1,0 +1,178 @@
+"""Measures where each method places the images of documents whose image places are known.
+
+Usage: python scripts/bench/placement.py [--documents N] [--seed N]
+
+Each document is made of held-out scenes (`scripts.scenes.is_held_out`), which the embedded model
+never saw: a caption for each image, other sentences, and images that no sentence describes. What is
+varied is how many images, how many sentences and images are distractors, and how true the page's
+order is. Everything is seeded, so a second run prints the same.
+
+distractor sentences  share of all sentences; half of them captions of further held-out scenes, half
+                      prose of no scene
+distractor images     share of all images; scenes that no sentence describes, wherever in the page
+order                 "near": an image stands right after its sentence, or 1 to 3 sentences away;
+                      "page": so do 70 % of the images, the others anywhere; "none": all anywhere.
+                      No method is told which, and the defaults of the prior are those of the config
+
+accuracy    of the images that have a sentence, the share that a method gave that sentence
+precision   with a floor: of the placed images, the share placed right
+recall      with a floor: of the images that have a sentence, the share placed right
+unplaced    with a floor: of the distractor images, the share left unplaced
+"""
+
+import argparse
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.scenes import Scene, all_scenes, caption, draw, is_held_out
+from scripts.train_tiny_clip import by_kind, pick_scene, prose, save_and_reopen
+from stages.clip import Clip, ClipConfig, load_clip
+from stages.place_images import PlaceConfig
+from stages.placement import Method, Surplus, assign, order_bonus
+
+# Between the similarity of an image and its own sentence (99 % above .68) and that of another
+# scene's (99 % below .65): the embedded model's card.
+FLOOR = 0.66
+PRIOR = PlaceConfig()
+HELD_OUT = by_kind(scene for scene in all_scenes() if is_held_out(scene))
+
+
+@dataclass(frozen=True)
+class Page:
+    """similarity: [images, sentences]; places: sentences before each image, ascending; gold: the
+    sentence of each image, -1 for a distractor."""
+
+    similarity: np.ndarray
+    places: np.ndarray
+    gold: np.ndarray
+
+
+def make_page(
+    clip: Clip, rng: random.Random, images: int, noise: float, strangers: float, order: str
+) -> Page:
+    """A document of `images` images that have a sentence, and distractors by their shares."""
+    n_strangers = round(images * strangers / (1 - strangers))
+    n_noise = round(images * noise / (1 - noise))
+    scenes: dict[str, Scene] = {}
+    while len(scenes) < images + n_strangers + n_noise:
+        scene = pick_scene(HELD_OUT, rng)
+        scenes.setdefault(scene.key, scene)
+    shown = list(scenes.values())
+    texts = [(caption(scene, rng), i) for i, scene in enumerate(shown[:images])]
+    for i, scene in enumerate(shown[images + n_strangers :]):
+        texts.append((caption(scene, rng) if i % 2 else prose(rng), -1))
+    rng.shuffle(texts)
+    gold = [-1] * (images + n_strangers)
+    for column, (_, i) in enumerate(texts):
+        if i >= 0:
+            gold[i] = column
+    places = [_place(column, len(texts), order, rng) for column in gold]
+    rows = sorted(range(len(gold)), key=lambda i: (places[i], rng.random()))
+    features = clip.images([_picture(shown[i], rng) for i in rows])
+    similarity = features @ clip.texts([text for text, _ in texts]).T
+    return Page(similarity, np.array(places)[rows], np.array(gold)[rows])
+
+
+def _place(gold: int, sentences: int, order: str, rng: random.Random) -> int:
+    if gold < 0 or order == "none" or (order == "page" and rng.random() < 0.3):
+        return rng.randint(0, sentences)
+    moved = 0 if rng.random() < 0.5 else rng.choice((-3, -2, -1, 1, 2, 3))
+    return min(max(gold + 1 + moved, 0), sentences)
+
+
+def _picture(scene: Scene, rng: random.Random):
+    width = rng.randint(200, 400)
+    return save_and_reopen(draw(scene, (width, width * 3 // 4), rng), rng)
+
+
+def matched(
+    page: Page, method: Method, scale: float, floor: float | None = None
+) -> list[int | None]:
+    if method is Method.DOM:
+        return [max(0, place - 1) for place in page.places.tolist()]
+    bonus = order_bonus(
+        page.similarity,
+        page.places,
+        trust=PRIOR.order_trust,
+        reach=PRIOR.order_reach,
+        logit_scale=scale,
+    )
+    surplus = Surplus.BEST if floor is None else Surplus.UNPLACED
+    return assign(page.similarity, page.places, method, floor=floor, surplus=surplus, bonus=bonus)
+
+
+def accuracy(pages: list[Page], method: Method, scale: float) -> float:
+    right = [
+        column == gold
+        for page in pages
+        for column, gold in zip(matched(page, method, scale), page.gold, strict=True)
+        if gold >= 0
+    ]
+    return float(np.mean(right))
+
+
+def with_floor(pages: list[Page], method: Method, scale: float) -> tuple[float, float, float]:
+    """Precision, recall, and the share of distractor images that stay unplaced."""
+    pairs = [
+        pair
+        for page in pages
+        for pair in zip(matched(page, method, scale, FLOOR), page.gold.tolist(), strict=True)
+    ]
+    right = sum(column == gold for column, gold in pairs if gold >= 0)
+    placed = sum(column is not None for column, _ in pairs)
+    owned = sum(gold >= 0 for _, gold in pairs)
+    strangers = [column is None for column, gold in pairs if gold < 0]
+    return right / max(1, placed), right / owned, float(np.mean(strangers)) if strangers else 1.0
+
+
+def used(pages: list[Page], method: Method, scale: float) -> tuple[float, float]:
+    """mmc4's own statistics: mean similarity of the images, mean share of sentences with one."""
+    sims, shares = [], []
+    for page in pages:
+        columns = matched(page, method, scale)
+        sims += [page.similarity[row, column] for row, column in enumerate(columns)]
+        shares.append(len(set(columns)) / page.similarity.shape[1])
+    return float(np.mean(sims)), float(np.mean(shares))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--documents", type=int, default=40, help="of each setting")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    clip = load_clip(ClipConfig())
+    methods = list(Method)
+    print("accuracy, % of the images that have a sentence")
+    print("images  distractors       order  " + "".join(f"{m:>9}" for m in methods))
+    print("        sentences images")
+    settings = [(10, 0.3, 0.3, order) for order in ("near", "page", "none")]
+    settings += [(n, 0.3, 0.3, "page") for n in (1, 3, 30)]
+    settings += [(10, noise, strangers, "page") for noise, strangers in (
+        (0.0, 0.0), (0.3, 0.0), (0.6, 0.0), (0.0, 0.3), (0.6, 0.3))]  # fmt: skip
+    made = {}
+    for setting in settings:
+        images, noise, strangers, order = setting
+        rng = random.Random(f"{options.seed}/{setting}")
+        count = options.documents * 10 // min(images, 10)
+        pages = made[setting] = [make_page(clip, rng, *setting) for _ in range(count)]
+        row = "".join(f"{accuracy(pages, m, clip.logit_scale):9.1%}" for m in methods)
+        print(f"{images:6d}  {noise:9.0%} {strangers:6.0%}  {order:>8}  {row}", flush=True)
+    print(f"\nfloor {FLOOR}, 10 images, 30 % distractors: precision, recall, strangers unplaced")
+    for order in ("near", "page", "none"):
+        for method in methods[1:]:
+            numbers = with_floor(made[10, 0.3, 0.3, order], method, clip.logit_scale)
+            print(f"  {order:5} {method:8}" + "".join(f"{number:8.1%}" for number in numbers))
+    print("\nmmc4's statistics, order page: mean similarity, share of sentences used")
+    for method in methods:
+        sim, share = used(made[10, 0.3, 0.3, "page"], method, clip.logit_scale)
+        print(f"  {method:8} {100 * sim:5.1f} {share:6.1%}")
+
+
+if __name__ == "__main__":
+    main()
