@@ -399,8 +399,52 @@ def _documents(part: _Part, corpus: Corpus, seen: _Seen, last: str) -> Checked:
     null_sentence = _any(~_valid(sentences.flatten()), _owners(n_sentences), count)
     yield from part.breaches("null", null_sentence, "a sentence of text_list is null")
 
-    yield from _image_infos(part, corpus, seen, parallel, lengths, is_image, flat_images)
+    anchored = ~_any(~at_text, owner_s, count)
+    yield from _image_infos(part, corpus, seen, parallel, anchored, lengths, is_image, flat_images)
     return str(ids[-1].as_py() or "") if count else last
+
+
+def _natural_order(
+    part: _Part,
+    owners: np.ndarray,
+    node: np.ndarray,
+    good: np.ndarray,
+    placed: np.ndarray,
+    matched: np.ndarray,
+) -> Iterator[Breach]:
+    """Compares what the infos say of the page's own order with the places of the sentences.
+
+    Args:
+      owners, node, good, placed, matched: of each image its row, its node, whether that and the
+        sentences' nodes are what they should, whether it has a sentence, and which.
+    """
+    count = part.rows.num_rows
+    points = part.column("text_node_index")
+    n_points, at = _lengths(points), _numpy(points.flatten(), -1).astype(np.int64)
+    starts = _starts(n_points)
+    # The sentences of all rows as one ascending list; where it is none, that is told elsewhere.
+    keys = _owners(n_points) * 2**32 + at
+    ascends = ~_any(np.diff(keys, prepend=0) < 0, _owners(n_points), count)
+    known = good & (ascends & (n_points == _lengths(part.column("text_list"))))[owners]
+
+    flat = part.column("image_info").flatten()
+    natural, before = flat.field("natural_text_index"), flat.field("before_text")
+    nearest = np.searchsorted(np.maximum.accumulate(keys), owners * 2**32 + node)
+    wanted = np.where(n_points[owners] > 0, np.maximum(nearest - starts[owners] - 1, 0), -1)
+    yield from part.breaches(
+        "natural_text_index",
+        _any(known & (_numpy(natural, -1) != wanted), owners, count),
+        "is not the last sentence before the image",
+    )
+    inside = placed & known & (matched >= 0) & (matched < n_points[owners])
+    earlier = np.zeros(len(owners), bool)
+    earlier[inside] = node[inside] < at[(starts[owners] + matched)[inside]]
+    wrong = (_valid(before) != placed) | (_numpy(before, False) != earlier)
+    yield from part.breaches(
+        "before_text",
+        _any(wrong & known & (inside | ~placed), owners, count),
+        "is not what the places of image and sentence say",
+    )
 
 
 def _image_infos(
@@ -408,6 +452,7 @@ def _image_infos(
     corpus: Corpus,
     seen: _Seen,
     parallel: np.ndarray,
+    anchored: np.ndarray,
     lengths: np.ndarray,
     is_image: np.ndarray,
     flat_images: pa.Array,
@@ -478,6 +523,7 @@ def _image_infos(
     yield from part.breaches(
         "matched_text_index", _any(outside, owners, count), "points at no sentence"
     )
+    yield from _natural_order(part, owners, node, good & anchored[owners], index_valid, matched)
     usable = index_valid & sim_valid & ~outside & shaped[owners]
     without = usable & (n_rows[owners] == 0)
     yield from part.breaches(

@@ -212,8 +212,14 @@ def test_a_base_that_is_not_there_or_no_name(written):
         ),
         ("run: {max_failure_ratio: .nan}", ["run: max_failure_ratio is nan, not in 0..1"]),
         ("clip: {model: 7}", ["clip.model: must be a text, not the number 7"]),
-        ("clip: {precision: fp16}", ["clip.precision: must be one of fp32, bf16, not the text"]),
-        ("place_images: {method: bert}", ["place_images.method: must be one of dom, clip, not"]),
+        (
+            "clip: {precision: fp16}",
+            ["clip.precision: must be one of fp32, bf16, int8, not the text"],
+        ),
+        (
+            "place_images: {method: bert}",
+            ["place_images.method: must be one of dom, max, greedy, clip, hybrid, ordered, not"],
+        ),
         ("filter_pages: {status: {}}", ["filter_pages: must be a list of rules, not the mapping"]),
         ("filter_pages: [7]", ["filter_pages: must be a rule: a name, or a name and its fields"]),
         ("filter_pages: [{status: {}, mime: {}}]", ["filter_pages: must be a rule"]),

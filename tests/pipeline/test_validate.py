@@ -40,7 +40,7 @@ def test_natural_order_alone_is_sound(tmp_path, draft):
         row["similarity_matrix"] = []
         for info in row["image_info"]:
             info |= dict.fromkeys(
-                ("image_id", "nsfw", "phash", "matched_sim", "matched_text_index")
+                ("image_id", "nsfw", "phash", "matched_sim", "matched_text_index", "before_text")
             )
     draft.write(tmp_path)
     assert found(tmp_path) == []
@@ -132,6 +132,22 @@ ROW_BREACHES = {
     "matched to another sentence than the similarity": (
         info(0, 1, matched_text_index=2),
         [f"{DOCUMENTS_0} row 0: matched_sim: is not similarity_matrix[i][matched_text_index]"],
+    ),
+    "shown on the other side of its sentence": (
+        info(0, 0, before_text=True),
+        [f"{DOCUMENTS_0} row 0: before_text: is not what the places of image and sentence say"],
+    ),
+    "unplaced and beside a sentence": (
+        info(1, 0, before_text=False),
+        [f"{DOCUMENTS_0} row 1: before_text: is not what the places of image and sentence say"],
+    ),
+    "another natural order": (
+        info(0, 1, natural_text_index=2),
+        [f"{DOCUMENTS_0} row 0: natural_text_index: is not the last sentence before the image"],
+    ),
+    "no natural order": (
+        info(2, 0, natural_text_index=None),
+        [f"{DOCUMENTS_1} row 0: natural_text_index: is not the last sentence before the image"],
     ),
     "matched to no sentence": (
         info(2, 0, matched_text_index=1),
@@ -378,7 +394,7 @@ MANIFEST_BREACHES = {
     "a key": (lambda m: m.pop("funnel"), "manifest: funnel is missing"),
     "a version": (
         lambda m: m.update(schema_version=99),
-        "manifest: its schema version is 99, not 1",
+        "manifest: its schema version is 99, not 2",
     ),
     "an entry": (
         lambda m: m["files"][1].update(rows="many"),
