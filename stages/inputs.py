@@ -109,6 +109,32 @@ def is_wacz(path: str) -> bool:
     return path.lower().endswith(".wacz")
 
 
+def is_local(path: str) -> bool:
+    return not _scheme(path)
+
+
+def seekable_size(path: str) -> int:
+    """The size of a file, 0 where its middle is reached only by reading what precedes it.
+
+    Raises:
+      OSError, zipfile.BadZipFile, KeyError: as `open_input`.
+    """
+    if inside := _IN_WACZ.search(path):
+        with open_input(path[: inside.start()]) as file, zipfile.ZipFile(file) as wacz:
+            info = wacz.getinfo(path[inside.end() :])
+            return info.file_size if _is_stored(info) else 0
+    if _scheme(path) in ("http", "https"):
+        with _HttpFile(path) as served:
+            size = served.seek(0, os.SEEK_END)
+            return size if served.answers_ranges else 0
+    with open_input(path) as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def _is_stored(info: zipfile.ZipInfo) -> bool:
+    return info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 0x1
+
+
 def _expand(text: str, crawl_prefix: str) -> Iterator[_Found]:
     text = text.removeprefix("file://")
     scheme = _scheme(text)
@@ -227,7 +253,7 @@ def _open_zipped(path: str, member: str) -> BinaryIO:
     try:
         wacz = zipfile.ZipFile(file)
         info = wacz.getinfo(member)
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1:
+        if not _is_stored(info):
             return cast(BinaryIO, wacz.open(info))
         # zipfile seeks by reading; a stored member is a part of the file, so seek in that.
         file.seek(info.header_offset)
@@ -287,6 +313,7 @@ class _HttpFile(io.RawIOBase):
         )
         self._position = 0
         self._size: int | None = None
+        self.answers_ranges = False
         self._etag: str | None = None
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
@@ -357,6 +384,7 @@ class _HttpFile(io.RawIOBase):
             raise FileNotFoundError(f"{self._url}: HTTP status {status}")
         response.raise_for_status()
         if status == 206:
+            self.answers_ranges = True
             total = response.headers.get("content-range", "").rpartition("/")[2]
             self._size = int(total) if total.isdigit() else None
         elif self._position:

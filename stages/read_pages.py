@@ -6,6 +6,10 @@ In: `WarcFile`s. Out: by exactly one way for each capture:
   rejected  a capture that holds no page, rule ``record``
   failed    a damaged record or payload (kind page), or a file that cannot be read (kind file)
 The records that describe a crawl (warcinfo, request, metadata) are no captures and leave no row.
+
+A large file is read in parts by a splittable DoFn: a part has the records that start in its bytes,
+and a runner may cut it further while it is read. What is found, ids and places included, does not
+depend on the cuts.
 """
 
 import hashlib
@@ -15,6 +19,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
@@ -22,9 +27,25 @@ from schemas.image import ImageLocation
 from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
 from stages.doors import REJECTED, Identity, count_doors, to_failure
-from stages.inputs import WarcFile, is_wacz, open_input, wacz_members
+from stages.inputs import (
+    WarcFile,
+    is_local,
+    is_wacz,
+    open_input,
+    seekable_size,
+    wacz_members,
+)
 from stages.warc.payload import PayloadTooLarge
-from stages.warc.reader import MAX_PAYLOAD, UNSPECIFIED, Damage, Record, read_records
+from stages.warc.reader import (
+    MAX_PAYLOAD,
+    UNSPECIFIED,
+    Claim,
+    Damage,
+    Record,
+    can_be_cut,
+    claim_all,
+    read_records,
+)
 
 STAGE = "read_pages"
 RULE = "record"
@@ -46,13 +67,17 @@ class Reason(StrEnum):
 class ReadConfig:
     """Attributes:
     max_payload_bytes: a capture with more, stored or decoded, is rejected as too large.
+    split_bytes: a file is read in parts of about this many stored bytes.
     """
 
     max_payload_bytes: int = MAX_PAYLOAD
+    split_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.max_payload_bytes < 1:
             raise ValueError(f"read: max_payload_bytes is {self.max_payload_bytes}, less than 1")
+        if self.split_bytes < 1:
+            raise ValueError(f"read: split_bytes is {self.split_bytes}, less than 1")
 
 
 class ReadOutputs(NamedTuple):
@@ -64,7 +89,7 @@ class ReadOutputs(NamedTuple):
 
 @dataclass
 class ReadPages(beam.PTransform):
-    """Reads the captures of files; a file is read by one worker, damage costs what is damaged."""
+    """Reads the captures of files; damage costs what is damaged."""
 
     config: ReadConfig = field(default_factory=ReadConfig)
 
@@ -73,13 +98,16 @@ class ReadPages(beam.PTransform):
 
     def expand(self, files: PCollection[WarcFile]) -> Any:
         """Returns `ReadOutputs`; Beam does not know the type and would warn of it."""
-        out = (
+        opened = (
             files
             | "Spread files" >> beam.Reshuffle()
-            | "Read"
-            >> beam.ParDo(_Read(self.config)).with_outputs(REJECTED, FAILED, IMAGES, main="kept")
+            | "Open" >> beam.ParDo(_Open(self.config)).with_outputs(FAILED, main="opened")
         )
-        doors = count_doors(out, out[FAILED], STAGE, IMAGES)
+        out = opened.opened | "Read" >> beam.ParDo(_Read(self.config)).with_outputs(
+            REJECTED, FAILED, IMAGES, main="kept"
+        )
+        failed = (opened[FAILED], out[FAILED]) | "All failed" >> beam.Flatten()
+        doors = count_doors(out, failed, STAGE, IMAGES)
         images = doors.images | "Count images" >> beam.Map(_count_image)
         return ReadOutputs(doors.kept, doors.rejected, doors.failed, images)
 
@@ -167,28 +195,121 @@ class _Place:
     identity: Identity
 
 
-class _Read(beam.DoFn):
+@dataclass(frozen=True)
+class _Opened:
+    """A file that can be read.
+
+    Attributes:
+      split_bytes: in parts of how many bytes; 0 where it must be read as one.
+    """
+
+    file: WarcFile
+    split_bytes: int
+
+
+class _Open(beam.DoFn):
+    """Says of each file whether it can be read, and in which parts."""
+
     def __init__(self, config: ReadConfig) -> None:
         self._config = config
 
     def process(
         self, file: WarcFile
+    ) -> Iterable[_Opened | TaggedOutput[Literal["failed"], Failure]]:
+        for found in open_files(file, self._config):
+            yield found if isinstance(found, _Opened) else _tagged("failed", found)
+
+
+def open_files(file: WarcFile, config: ReadConfig) -> Iterator[_Opened | Failure]:
+    """Yields the file, or those inside it, sized. Raises nothing that a file can cause."""
+    try:
+        if not is_wacz(file.path):
+            size = seekable_size(file.path)
+            yield _Opened(
+                replace(file, size=size), config.split_bytes if _can_cut(file, size) else 0
+            )
+            return
+        members = wacz_members(file.path)
+        if not members:
+            raise ValueError("the WACZ holds no archive/*.warc file")
+        for path in members:
+            inside = path.removeprefix(file.path)
+            yield from open_files(WarcFile(file.name + inside, path), config)
+    except Exception as error:  # noqa: BLE001 - the failed door
+        yield _file_failure(file, error)
+
+
+def _can_cut(file: WarcFile, size: int) -> bool:
+    if not size:
+        return False
+    with open_input(file.path) as stream:
+        return can_be_cut(stream, file.name, cheap_to_skip=is_local(file.path))
+
+
+class _Parts(beam.transforms.core.RestrictionProvider):
+    """The parts of a file are runs of its stored bytes."""
+
+    def initial_restriction(self, opened: _Opened) -> OffsetRange:
+        return OffsetRange(0, max(1, opened.file.size))
+
+    def create_tracker(self, part: OffsetRange) -> OffsetRestrictionTracker:
+        return OffsetRestrictionTracker(part)
+
+    def split(self, opened: _Opened, part: OffsetRange) -> Iterator[OffsetRange]:
+        yield from part.split(opened.split_bytes) if opened.split_bytes else (part,)
+
+    def restriction_size(self, opened: _Opened, part: OffsetRange) -> int:
+        return int(part.size())
+
+
+class _Read(beam.DoFn):
+    def __init__(self, config: ReadConfig) -> None:
+        self._config = config
+
+    def process(
+        self,
+        opened: _Opened,
+        tracker: Any = beam.DoFn.RestrictionParam(_Parts()),  # noqa: B008 - how Beam has it
     ) -> Iterable[
         Page
         | TaggedOutput[Literal["rejected"], Rejection]
         | TaggedOutput[Literal["failed"], Failure]
         | TaggedOutput[Literal["images"], ImageLocation]
     ]:
-        for found in read_captures(file, self._config):
-            match found:
-                case Page():
-                    yield found
-                case ImageLocation():
-                    yield _tagged("images", found)
-                case Rejection():
-                    yield _tagged("rejected", found)
-                case Failure():
-                    yield _tagged("failed", found)
+        yield from read_opened(opened, self._config, tracker)
+
+
+def read_opened(opened: _Opened, config: ReadConfig, tracker: Any) -> Iterator[Any]:
+    """Reads the part of a file that a restriction tracker stands for."""
+    part, cut = tracker.current_restriction(), bool(opened.split_bytes)
+    last = part.start - 1
+
+    def claim(position: int) -> bool:
+        nonlocal last
+        last = position
+        return bool(tracker.try_claim(position))
+
+    if not cut and not claim(part.stop - 1):  # all at once, so that no runner cuts it
+        return
+    for found in read_part(
+        opened.file,
+        config,
+        part.start,
+        part.stop if cut else None,
+        claim if cut else claim_all,
+    ):
+        match found:
+            case Page():
+                yield found
+            case ImageLocation():
+                yield _tagged("images", found)
+            case Rejection():
+                yield _tagged("rejected", found)
+            case Failure():
+                yield _tagged("failed", found)
+    end = tracker.current_restriction().stop
+    if last < end:
+        claim(end)
 
 
 def _tagged(tag: str, found: object) -> TaggedOutput:
@@ -200,39 +321,45 @@ Capture = Page | ImageLocation | Rejection | Failure
 
 def read_captures(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:
     """Yields what each capture of a file is, in order. Raises nothing that a file can cause."""
-    try:
-        if is_wacz(file.path):
-            yield from _read_wacz(file, config)
+    for opened in open_files(file, config):
+        if isinstance(opened, Failure):
+            yield opened
         else:
-            yield from _read_file(file, config)
+            yield from read_part(opened.file, config)
+
+
+def read_part(
+    file: WarcFile,
+    config: ReadConfig,
+    start: int = 0,
+    stop: int | None = None,
+    claim: Claim = claim_all,
+) -> Iterator[Capture]:
+    """As `read_captures`, for a part of a file that is no WACZ.
+
+    Args:
+      start, stop, claim: the part, as for `stages.warc.reader.read_records`.
+    """
+    try:
+        with open_input(file.path) as stream:
+            for found in read_records(
+                stream, file.name, config.max_payload_bytes, start, stop, claim
+            ):
+                if capture := _told(found, file):
+                    yield capture
     except Exception as error:  # noqa: BLE001 - the failed door
-        yield _file_failure(file, error)
+        yield _file_failure(file, error, start)
 
 
-def _read_wacz(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:
-    members = wacz_members(file.path)
-    if not members:
-        raise ValueError("the WACZ holds no archive/*.warc file")
-    for path in members:
-        inside = path.removeprefix(file.path)
-        yield from read_captures(WarcFile(file.name + inside, path), config)
-
-
-def _read_file(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:
-    with open_input(file.path) as stream:
-        for found in read_records(stream, file.name, config.max_payload_bytes):
-            if isinstance(found, Damage):
-                yield _page_failure(found, file)
-                continue
-            capture: Capture | None
-            try:
-                capture = to_capture(found, file)
-            except Exception as error:  # noqa: BLE001 - the failed door
-                who = page_id(file.name, found.offset, found.inner_offset, found.url)
-                place = Identity(who, Kind.PAGE, found.url, who, file.name, found.offset)
-                capture = to_failure(_Place(place), error, STAGE)
-            if capture is not None:
-                yield capture
+def _told(found: Record | Damage, file: WarcFile) -> Capture | None:
+    if isinstance(found, Damage):
+        return _page_failure(found, file)
+    try:
+        return to_capture(found, file)
+    except Exception as error:  # noqa: BLE001 - the failed door
+        who = page_id(file.name, found.offset, found.inner_offset, found.url)
+        place = Identity(who, Kind.PAGE, found.url, who, file.name, found.offset)
+        return to_failure(_Place(place), error, STAGE)
 
 
 def _page_failure(damage: Damage, file: WarcFile) -> Failure:
@@ -242,8 +369,9 @@ def _page_failure(damage: Damage, file: WarcFile) -> Failure:
     return Failure(who, Kind.PAGE, "", STAGE, error, "", file.name, damage.offset)
 
 
-def _file_failure(file: WarcFile, error: Exception) -> Failure:
-    place = _Place(Identity(file.name, Kind.FILE, "", "", file.name))
+def _file_failure(file: WarcFile, error: Exception, start: int = 0) -> Failure:
+    who = f"{file.name}#{start}" if start else file.name
+    place = _Place(Identity(who, Kind.FILE, "", "", file.name, start))
     failure = to_failure(place, error, STAGE)
     # A corpus does not say where its input lay.
     return replace(failure, error=failure.error.replace(file.path, file.name))

@@ -5,11 +5,18 @@ record starts: the next compressed member, or the next header of a plain file. A
 Content-Length is repaired by the boundaries that are there, and only believed if the block's
 digest, where the record has one, agrees.
 
+A part of a file can be read by itself, see `read_records`; stages/warc/boundaries.py says how the
+place is found where its first record starts.
+
+ARC records are parsed here and not by warcio, which ends a file at its first bad ARC header and
+takes a wrong length at its word; the tests hold what is read against warcio, record by record.
+
 Source of the cases: WARC 1.1 (ISO 28500:2017) and its annexes on gzip; the WARC-Zstandard
 proposal of the IIPC (dictionary in a leading skippable frame); ARC 1.0 (Internet Archive).
 """
 
 import base64
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +27,14 @@ from typing import BinaryIO, NamedTuple
 import zstandard
 
 from stages.inputs import open_input
+from stages.warc.boundaries import (
+    MEMBER_START,
+    Codec,
+    find_boundary,
+    holds_record,
+    inflated_start,
+    skip_frame,
+)
 from stages.warc.payload import (
     Headers,
     Payload,
@@ -34,7 +49,6 @@ from stages.warc.window import (
     Damaged,
     FileWindow,
     GzipInflater,
-    Inflater,
     Lz4Inflater,
     MemberWindow,
     Window,
@@ -63,7 +77,6 @@ _NEXT_WARC = re.compile(rb"\n(?=%b[A-Za-z])" % _WARC_LINE)
 _NEXT_ARC = re.compile(rb"\n(?=%b)" % _ARC_LINE)
 _WARC_ENDS = (b"\r\n\r\n", b"\n\n")
 _NEXT_ANY = re.compile(rb"%b|%b" % (_NEXT_WARC.pattern, _NEXT_ARC.pattern))
-_MEMBER_START = re.compile(rb"[\r\n\t \0]*(?:WARC/\d|[a-z][a-z0-9+.-]{1,20}://|dns:)")
 
 
 class UnreadableFile(ValueError):
@@ -142,39 +155,74 @@ class Record:
         return self.decoded.data
 
 
-class _Codec(NamedTuple):
-    name: str
-    magic: bytes
-    new_inflater: Callable[[], Inflater]
-
-
-_GZIP = _Codec("gzip", b"\x1f\x8b\x08", GzipInflater)
-_LZ4 = _Codec("lz4", b"\x04\x22\x4d\x18", Lz4Inflater)
-_ZSTD = _Codec("zstd", b"\x28\xb5\x2f\xfd", ZstdInflater)
+# The largest block that each keeps as it was. Source: RFC 1951 3.2.4; lz4 frame format 1.6.4;
+# RFC 8878 3.1.1.2.
+_GZIP = Codec("gzip", b"\x1f\x8b\x08", GzipInflater, 65_535)
+_LZ4 = Codec("lz4", b"\x04\x22\x4d\x18", Lz4Inflater, 4_194_304)
+_ZSTD = Codec("zstd", b"\x28\xb5\x2f\xfd", ZstdInflater, 131_072)
 _BY_SUFFIX = {".gz": _GZIP, ".lz4": _LZ4, ".zst": _ZSTD}
 _NOT_READ = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"Rar!": "rar"}
 
 
+Claim = Callable[[int], bool]
+
+
+def claim_all(position: int) -> bool:
+    return True
+
+
 def read_records(
-    stream: BinaryIO, name: str = "", max_payload: int = MAX_PAYLOAD
+    stream: BinaryIO,
+    name: str = "",
+    max_payload: int = MAX_PAYLOAD,
+    start: int = 0,
+    stop: int | None = None,
+    claim: Claim = claim_all,
 ) -> Iterator[Record | Damage]:
     """Yields what a file holds, in order, in memory that does not grow with the file.
+
+    Of a part of it, it yields what starts there: the parts of a file together yield each record
+    and each damage of the file once, wherever it is cut.
 
     Args:
       stream: seekable, at its start, not decompressed.
       name: decides by its suffix where the first bytes are damaged.
       max_payload: a larger block is not kept (`Record.oversize`).
+      start: first byte of the part.
+      stop: byte after the part; the last record may reach past it.
+      claim: is asked with growing positions, `start` first, whether what starts there still is
+        part of the part; reading ends where it says no.
 
     Raises:
       UnreadableFile: the file is compressed in a way that is not read.
       OSError: the stream cannot be read.
     """
+    if not claim(start):
+        return
     file = FileWindow(stream)
     codec = _sniff(file, name)
+    end = stop
+
+    def claimed(position: int) -> bool:
+        return position == start or ((end is None or position < end) and claim(position))
+
     if codec is None:
-        yield from _records(file, max_payload)
-    else:
-        yield from _read_members(file, codec, max_payload)
+        _skip_records(file, start, max_payload)
+        yield from _records(file, max_payload, claimed)
+    elif not start or find_boundary(file, codec, start, stop):
+        yield from _read_members(file, codec, max_payload, stop, claimed)
+
+
+def can_be_cut(stream: BinaryIO, name: str, cheap_to_skip: bool) -> bool:
+    """Whether parts of a file can be read by themselves.
+
+    Args:
+      cheap_to_skip: whether a part may read what precedes it, which one of a plain file must.
+
+    Raises:
+      UnreadableFile, OSError: as `read_records`.
+    """
+    return _sniff(FileWindow(stream), name) is not None or cheap_to_skip
 
 
 def read_record_at(
@@ -212,7 +260,7 @@ def _read_one(stream: BinaryIO, offset: int, inner_offset: int, max_payload: int
     return found
 
 
-def _sniff(file: FileWindow, name: str) -> _Codec | None:
+def _sniff(file: FileWindow, name: str) -> Codec | None:
     """Finds the compression, and leaves `file` where the first member starts."""
     head = file.peek(16)
     for codec in _BY_SUFFIX.values():
@@ -234,17 +282,25 @@ def _sniff(file: FileWindow, name: str) -> _Codec | None:
     return next((c for suffix, c in _BY_SUFFIX.items() if name.lower().endswith(suffix)), None)
 
 
-def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator[Record | Damage]:
+def _read_members(
+    file: FileWindow, codec: Codec, max_payload: int, stop: int | None, claim: Claim
+) -> Iterator[Record | Damage]:
+    """Reads on from a member.
+
+    What does not start like a record (garbage, the rest of a record) belongs to the part that the
+    member before it belongs to, as the reader of a later part starts at a record.
+    """
     while True:
         file.take_padding(0)
         offset = file.position
-        head = file.peek(8)
-        if not head:
+        if not file.peek(1):
             return
-        if _is_skippable(head):
-            file.skip(8 + int.from_bytes(head[4:8], "little"))
+        if skip_frame(file):
             continue
-        if head.startswith(codec.magic):
+        is_member = file.peek(8).startswith(codec.magic)
+        if not claim(offset) and is_member and holds_record(file, codec):
+            return
+        if is_member:
             window = MemberWindow(file, offset, codec.new_inflater)
             try:
                 yield from _records(window, max_payload)
@@ -253,35 +309,8 @@ def _read_members(file: FileWindow, codec: _Codec, max_payload: int) -> Iterator
                 yield Damage(offset, window.record_at, str(error))
         else:
             yield Damage(offset, 0, f"no {codec.name} member starts here")
-        file.rewind(offset + 1)
-        if not _find_member(file, codec):
+        if not find_boundary(file, codec, offset + 1, stop, floor=offset):
             return
-
-
-def _is_skippable(head: bytes) -> bool:
-    """A frame that is no data, in lz4 and zstd alike."""
-    return head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F
-
-
-def _find_member(file: FileWindow, codec: _Codec) -> bool:
-    """Moves to the next compressed member that starts like a record, or to the end."""
-    while file.find(codec.magic):
-        offset = file.position
-        if _MEMBER_START.match(_inflated_start(file, codec.new_inflater) or b""):
-            return True
-        file.rewind(offset + 1)
-    return False
-
-
-def _inflated_start(file: FileWindow, new_inflater: Callable[[], Inflater]) -> bytes | None:
-    """The first bytes that the next member inflates to; None where none starts here.
-
-    Few bytes, so that a member that is damaged further on is still a member.
-    """
-    try:
-        return new_inflater().inflate(file.peek(_LOOKAHEAD), 64)[0]
-    except Damaged:
-        return None
 
 
 def _spans(window: Window) -> bool:
@@ -291,8 +320,8 @@ def _spans(window: Window) -> bool:
     """
     if not isinstance(window, MemberWindow) or not window.file.peek(1):
         return False
-    start = _inflated_start(window.file, window.new_inflater)
-    if start is None or _MEMBER_START.match(start):
+    start = inflated_start(window.file, window.new_inflater)
+    if start is None or MEMBER_START.match(start):
         return False
     window.extend()
     return True
@@ -327,11 +356,15 @@ class _Block(NamedTuple):
     short: bool = False
 
 
-def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
-    """The records of one window."""
+def _records(
+    window: Window, max_payload: int, claim: Claim = claim_all
+) -> Iterator[Record | Damage]:
+    """The records of one window, for as long as their places can be claimed."""
     while True:
         window.take_padding(0)
         start = window.record_at = window.position
+        if not claim(start):
+            return
         try:
             header = _take_header(window)
         except _BadHeader as error:
@@ -348,6 +381,38 @@ def _records(window: Window, max_payload: int) -> Iterator[Record | Damage]:
             yield Damage(*window.place(start), str(error))
             continue
         yield _to_record(header, block, window, max_payload)
+
+
+def _skip_records(file: FileWindow, start: int, max_payload: int) -> None:
+    """Moves to the first place at or after `start` where `_records` comes by in a plain file.
+
+    Only the headers tell a record from one inside a payload, so they are followed from the first.
+    """
+    while True:
+        file.take_padding(0)
+        if file.position >= start or not file.peek(1):
+            return
+        try:
+            header = _take_header(file)
+        except _BadHeader:
+            file.skip(1)
+            if not _take_until(file, _NEXT_ANY, 0).found:
+                return
+            continue
+        assert header
+        block, length = file.position, header.length
+        if length is not None and file.skip(length) == length:
+            _, number = file.take_padding(_MAX_PADDING)
+            if _is_at_next(file, number):
+                continue
+        file.rewind(block)
+        with contextlib.suppress(_BadBlock):
+            _take_block(file, header, max_payload + _HTTP_HEADERS)
+
+
+def _is_at_next(window: Window, number: int) -> bool:
+    """Whether padding of this length, seen from its end, leads to a record or to the end."""
+    return number > _MAX_PADDING or not window.peek(1) or _starts_record(window)
 
 
 def _starts_record(window: Window) -> bool:
@@ -433,7 +498,7 @@ def _take_block(window: Window, header: _Header, limit: int) -> _Block:
 
 def _ends_well(window: Window, header: _Header, data: bytes, padding: bytes, number: int) -> bool:
     """Whether a block ended where its length says, seen from the padding after it."""
-    if number > _MAX_PADDING or not window.peek(1) or _starts_record(window):
+    if _is_at_next(window, number):
         return True
     # What follows may be damaged itself: then the padding that the format asks for is enough.
     end, boundary = ((b"\n",), _NEXT_ARC) if header.is_arc else (_WARC_ENDS, _NEXT_WARC)

@@ -177,10 +177,13 @@ class FileWindow(Window):
     def advance(self, size: int) -> None:
         self._at += size
 
-    def find(self, pattern: bytes) -> bool:
-        """Moves to the next occurrence of `pattern`, or to the end."""
+    def find(self, pattern: bytes, stop: int | None = None) -> bool:
+        """Moves to the next occurrence of `pattern` that starts before `stop`, if there is one."""
         while len(ahead := self.peek(READ_BYTES)) >= len(pattern):
-            at = ahead.find(pattern)
+            left = len(ahead) if stop is None else stop - self.position
+            if left <= 0:
+                return False
+            at = ahead.find(pattern, 0, left + len(pattern) - 1)
             if at >= 0:
                 self._at += at
                 return True

@@ -1,10 +1,16 @@
 import hashlib
 import pathlib
+import threading
 from collections import Counter
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 from fastwarc.warc import ArchiveIterator as FastWarc
 from fastwarc.warc import WarcRecordType
 
@@ -12,7 +18,15 @@ from schemas.image import ImageLocation
 from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
 from stages.inputs import WarcFile, list_inputs
-from stages.read_pages import STAGE, ReadConfig, ReadPages, page_id, read_captures
+from stages.read_pages import (
+    STAGE,
+    ReadConfig,
+    ReadPages,
+    open_files,
+    page_id,
+    read_captures,
+    read_opened,
+)
 
 BROKEN = pathlib.Path(__file__).parents[1] / "data" / "warc"
 
@@ -283,6 +297,117 @@ def test_ids_are_unique(shared_data):
     assert len(ids) == len(set(ids))
 
 
-def test_config_is_checked():
-    with pytest.raises(ValueError, match="max_payload_bytes is 0, less than 1"):
-        ReadConfig(max_payload_bytes=0)
+@pytest.mark.parametrize("key", ["max_payload_bytes", "split_bytes"])
+def test_config_is_checked(key):
+    with pytest.raises(ValueError, match=f"read: {key} is 0, less than 1"):
+        ReadConfig(**{key: 0})
+
+
+READ = "ReadPages/Read/ParDo(_Read)"  # what the runner calls the step
+SPLIT_FILES = [
+    "two-damaged.warc.gz",
+    "whole.warc",
+    "whole.warc.zst",
+    "stored.wacz",
+    "deflated.wacz",
+]
+
+
+def rows_of(p, out):
+    """All that leaves the stage, as one collection."""
+    return (
+        (out.kept, out.rejected, out.failed, out.images)
+        | beam.Flatten()
+        | "Show" >> beam.Map(lambda row: (type(row).__name__, repr(row)))
+    )
+
+
+def expected_rows(files):
+    captures = (c for file in files for c in read_captures(file, ReadConfig()))
+    return [(type(c).__name__, repr(c)) for c in captures]
+
+
+@pytest.mark.parametrize("split_bytes", [97, 5_000])
+def test_parts_of_files_give_what_the_files_give(beam_pipeline, split_bytes):
+    files = list_inputs([str(BROKEN / name) for name in SPLIT_FILES])
+    with beam_pipeline as p:
+        out = p | beam.Create(files) | ReadPages(ReadConfig(split_bytes=split_bytes))
+        assert_that(rows_of(p, out), equal_to(expected_rows(files)))
+    assert counters(p) == {"kept": 98, "failed": 2}
+
+
+class _Gate:
+    """Holds the reader at a page until the runner has cut what is left."""
+
+    reached, cut = threading.Event(), threading.Event()
+
+    @classmethod
+    def hold(cls, page, url):
+        if page.url == url:
+            cls.reached.set()
+            assert cls.cut.wait(20)
+
+
+@pytest.mark.parametrize("name", ["two-damaged.warc.gz", "whole.warc"])
+@pytest.mark.parametrize("fraction", [0.0, 0.2, 0.7])
+def test_a_part_that_a_runner_cuts_while_it_is_read(name, fraction):
+    file = WarcFile(name, str(BROKEN / name))
+    _Gate.reached.clear()
+    _Gate.cut.clear()
+    splits = []
+
+    def split_manager(number):
+        yield
+        if number and not splits:
+            assert _Gate.reached.wait(20)
+            splits.append((yield fraction))
+        _Gate.cut.set()
+
+    # Only over gRPC does a bundle run beside the runner.
+    runner = fn_runner.FnApiRunner(default_environment=EmbeddedPythonGrpcEnvironment.default())
+    with fn_runner.split_manager(READ, split_manager), TestPipeline(runner=runner) as p:
+        out = p | beam.Create([file]) | ReadPages()
+        out.kept | "Hold" >> beam.Map(_Gate.hold, "http://site.example/2")
+        assert_that(rows_of(p, out), equal_to(expected_rows([file])))
+    assert len(splits[0].residual_roots) == 1
+    lost = name.startswith("two") * 2
+    assert counters(p) == {"kept": 20 - lost} | ({"failed": lost} if lost else {})
+
+
+class _Cutting(OffsetRestrictionTracker):
+    """Lets a runner cut what is left at each chosen claim."""
+
+    def __init__(self, part, at, fraction):
+        super().__init__(part)
+        self.at, self.fraction, self.claims, self.rest = at, fraction, 0, []
+
+    def try_claim(self, position):
+        claimed = super().try_claim(position)
+        self.claims += 1
+        if self.claims == self.at and (split := self.try_split(self.fraction)):
+            self.rest.append(split[1])
+        return claimed
+
+
+@pytest.mark.parametrize("name", ["two-damaged.warc.gz", "garbage-between.warc.gz", "whole.warc"])
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.99])
+def test_a_part_that_is_cut_at_each_of_its_claims(name, fraction):
+    file = WarcFile(name, str(BROKEN / name))
+    (opened,) = open_files(file, ReadConfig())
+    whole = list(read_captures(file, ReadConfig()))
+    for at in (1, 6, 7, 8, 20) if fraction else (3,):
+        found, parts = [], [OffsetRange(0, opened.file.size)]
+        while parts:
+            tracker = _Cutting(parts.pop(0), at, fraction)
+            for output in read_opened(opened, ReadConfig(), tracker):
+                found.append(output.value if isinstance(output, TaggedOutput) else output)
+            tracker.check_done()
+            parts += tracker.rest
+        assert Counter(map(repr, found)) == Counter(map(repr, whole))
+
+
+def test_a_file_that_cannot_be_cut_is_one_part():
+    (opened,) = open_files(WarcFile("x.wacz", str(BROKEN / "deflated.wacz")), ReadConfig())
+    assert opened.split_bytes == 0
+    (opened,) = open_files(WarcFile("x.wacz", str(BROKEN / "stored.wacz")), ReadConfig())
+    assert (opened.split_bytes, opened.file.size) == (64 * 1024 * 1024, 10_045)
