@@ -9,7 +9,8 @@ class ExtractionConfig:
     """Limits and choices of the extraction.
 
     Attributes:
-      engine: how the main content is found; "accurate" asks trafilatura.
+      engine: how the main content is found: "accurate" by trafilatura's rules, "fast" by
+        resiliparse's, at a third of the time or less and with more of a page's furniture left in.
       require_image: reject a page that shows no content image.
       max_body_bytes: longer bodies are refused before they are decoded.
       max_elements: pages with more elements are refused: the time for the main content grows faster
@@ -24,7 +25,7 @@ class ExtractionConfig:
         what a page declares is often a thumbnail, and later rules see the real size.
     """
 
-    engine: Literal["accurate"] = "accurate"
+    engine: Literal["accurate", "fast"] = "accurate"
     require_image: bool = False
     max_body_bytes: int = 10_000_000
     max_elements: int = 30_000
@@ -34,7 +35,7 @@ class ExtractionConfig:
     min_side: int = 64
 
     def __post_init__(self) -> None:
-        if self.engine != "accurate":
+        if self.engine not in ("accurate", "fast"):
             raise ValueError(f"extraction: no engine is called {self.engine!r}")
         for name in ("max_body_bytes", "max_elements", "max_depth", "max_nodes", "preferred_width"):
             if getattr(self, name) < 1:

@@ -99,6 +99,13 @@ def extract(
     """
     if len(body) > config.max_body_bytes:
         return Extraction(refused="too_large", detail=f"{len(body)} bytes")
+    if config.engine == "fast":
+        from stages.extraction.fast import extract_fast  # which needs the names of this module
+
+        try:
+            return extract_fast(body, url, content_type, config)
+        except TooComplex as error:
+            return Extraction(refused=error.reason, detail=str(error.value))
     text = decode(body, content_type) if isinstance(body, bytes) else body
     root = parse(text)
     if root is None:

@@ -157,6 +157,15 @@ def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> J
     return None
 
 
+def judge_container(names: str) -> tuple[Reason, str] | None:
+    """The objection to what the class, id and role of a container say, if there is one."""
+    found = words(names)
+    for reason, listed in _CONTAINER_WORDS.items():
+        if hit := found & listed:
+            return reason, f"inside {min(hit)}"
+    return None
+
+
 class Judge:
     """Judges the images of one page after its main text is known.
 
@@ -244,13 +253,7 @@ class Judge:
         if element.get("hidden") is not None or _HIDDEN.search(element.get("style") or ""):
             return Reason.BOILERPLATE, "inside a hidden element"
         names = " ".join(filter(None, map(element.get, ("class", "id", "role"))))
-        if not names:
-            return None
-        found = words(names)
-        for reason, listed in _CONTAINER_WORDS.items():
-            if hit := found & listed:
-                return reason, f"inside {min(hit)}"
-        return None
+        return judge_container(names) if names else None
 
     def _in_article(self, frame: int) -> bool:
         """A header belongs to the article if it holds the headline or lies in the content."""
@@ -270,7 +273,7 @@ class Judge:
         start, end = self.found.starts[frame], self.found.ends[frame]
         kept = self.kept_text[end] - self.kept_text[start]
         text = self.all_text[end] - self.all_text[start]
-        linked = _links_away(image.href)
+        linked = links_away(image.href)
         if linked and self._is_teaser(image, linked):
             return Judged(Reason.RELATED, "a teaser: its text links to the same page")
         if position <= first:
@@ -373,7 +376,7 @@ class Judge:
         return heads[max(0, bisect_left(heads, self.kept_order[0] + 1) - 1)]
 
 
-def _links_away(href: str) -> str:
+def links_away(href: str) -> str:
     """The page that an image links to; "" for a link to a larger picture or to an anchor."""
     return "" if href.startswith("#") or _IMAGE_FILE.search(href) else href
 

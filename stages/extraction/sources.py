@@ -62,7 +62,6 @@ _PLACEHOLDER = re.compile(
 _PIXELS = re.compile(r"^\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$", re.I)
 _STYLE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
 _SVG = re.compile(r"\.svgz?(?:$|[?#])|^data:image/svg", re.I)
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Sources:
 
 
 def squeeze(text: str | None) -> str:
-    return _SPACE.sub(" ", text).strip() if text else ""
+    return " ".join(text.split()) if text else ""
 
 
 def _lazy_attributes(attributes: dict[str, str]) -> list[str]:
@@ -175,7 +174,7 @@ def _problem(src: str) -> str:
 
 
 def _is_pure_placeholder(url: str) -> bool:
-    return bool(_PLACEHOLDER.search(url)) and url.lower().endswith((".gif", ".svg"))
+    return url.lower().endswith((".gif", ".svg")) and bool(_PLACEHOLDER.search(url))
 
 
 def _picture_of(element: Any) -> Any:

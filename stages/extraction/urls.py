@@ -12,6 +12,8 @@ _DENSITY = re.compile(r"^(\d+(?:\.\d+)?)([wx])$", re.I)
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+(?:/[\w!$%&'()*+,./:;=?@~-]*)?", re.ASCII)
 _PLAIN_PATH = re.compile(r"/(?!/)[\w!$%&'()*+,/:;=?@~-]*(?:\.[\w!$%&'()*+,:;=?@~-]+)?", re.ASCII)
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?=/|$)", re.ASCII)
+# The common form of a candidate: no comma in the URL, one descriptor.
+_PLAIN_CANDIDATE = re.compile(r"[\s,]*([^\s,]+)\s+(\d+(?:\.\d+)?)([wWxX])\s*(?:,|$)", re.ASCII)
 _MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
 
 
@@ -44,6 +46,8 @@ def absolute(base: str, url: str | None) -> str:
         return url
     if _PLAIN_PATH.fullmatch(url) and (origin := _ORIGIN.match(base)):
         return origin[0] + url
+    if url.startswith("//") and _PLAIN.fullmatch(joined := base.partition("/")[0] + url):
+        return joined
     try:
         joined = urljoin(base, url)
         parts = urlsplit(joined)
@@ -72,6 +76,12 @@ def parse_srcset(value: str) -> list[Candidate]:
     found: list[Candidate] = []
     position, end = 0, min(len(value), _MAX_SRCSET)
     while position < end and len(found) < _MAX_CANDIDATES:
+        if match := _PLAIN_CANDIDATE.match(value, position, end):
+            number = float(match[2])
+            wide = match[3] in "wW"
+            found.append(Candidate(match[1], number if wide else 0.0, 0.0 if wide else number))
+            position = match.end()
+            continue
         while position < end and (value[position].isspace() or value[position] == ","):
             position += 1
         start = position

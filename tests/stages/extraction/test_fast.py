@@ -1,0 +1,111 @@
+"""What only the fast engine does; test_extract.py asks both engines the rest."""
+
+import pytest
+
+from schemas.document import Image, Role, Text
+from scripts.bench.extraction import ImageScores, joined, load, match_images, text_scores
+from stages.extraction.config import ExtractionConfig
+from stages.extraction.extract import extract
+from stages.extraction.judge import Reason
+
+FAST = ExtractionConfig(engine="fast")
+URL = "https://www.example.org/a/page.html"
+ONE = "The first paragraph tells at some length what the picture below it is about. " * 4
+TWO = "The second paragraph goes on with the story and says what came of it all then. " * 4
+
+
+def run(middle, before="", after=""):
+    html = (
+        f"<html><head><title>T</title></head><body>{before}<article><h1>A headline</h1><p>{ONE}</p>"
+        f"{middle}<p>{TWO}</p></article>{after}</body></html>"
+    )
+    return extract(html, URL, config=FAST)
+
+
+def images(found):
+    return [node.url.rpartition("/")[2] for node in found.nodes if isinstance(node, Image)]
+
+
+def test_characters_that_look_like_a_token_of_its_own_are_no_token():
+    found = run("<p>before \x02i0\x03 after</p><img src=x.jpg>")
+    assert images(found) == ["x.jpg"]
+    assert "before i0 after" in found.nodes[2].text
+
+
+def test_tokens_in_character_references_show_no_image_twice():
+    found = run("<p>&#2;i0&#3; &#2;i9&#3; &#2;e1&#3; &#2;q0&#3;</p><img src=x.jpg>")
+    assert images(found) == ["x.jpg"]
+
+
+def test_upper_case_tags():
+    found = run(
+        "<SCRIPT>document.write('<p>not text</p><img src=no.jpg>')</SCRIPT><IMG SRC='x.jpg'>"
+    )
+    assert images(found) == ["x.jpg"]
+    assert "not text" not in " ".join(n.text for n in found.nodes if isinstance(n, Text))
+
+
+@pytest.mark.parametrize("tag", ["nav", "aside", "svg", "noscript", "header", "select", "main"])
+def test_an_element_that_is_not_closed_does_not_take_the_article_with_it(tag):
+    found = run(f"<img src=x.jpg><{tag}>")
+    assert images(found) == ["x.jpg"]
+
+
+def test_quotes_inside_a_tag():
+    found = run("""<img alt='5 > 4 "x"' src=x.jpg><img alt="it's" src='y.jpg'>""")
+    assert [(n.alt, n.url[-5:]) for n in found.nodes if isinstance(n, Image)] == [
+        ('5 > 4 "x"', "x.jpg"),
+        ("it's", "y.jpg"),
+    ]
+
+
+def test_the_main_element_with_the_headline_is_all_that_is_looked_at():
+    html = (
+        f"<body><p>{ONE}</p><img src=a.jpg><main><h1>H</h1><p>{TWO}</p><img src=b.jpg></main>"
+        f"<p>{ONE}</p></body>"
+    )
+    found = extract(html, URL, config=FAST)
+    assert images(found) == ["b.jpg"]
+    assert [(d.image.url[-5:], d.reason) for d in found.dropped] == [
+        ("a.jpg", Reason.OUTSIDE_MAIN_CONTENT)
+    ]
+    assert [n.text for n in found.nodes if isinstance(n, Text)] == ["H", TWO.strip()]
+
+
+def test_labels_before_the_headline_and_headings_at_the_end_go():
+    found = run("<h2>Sub</h2>", before="<p>Breaking news</p>", after="<h3>Follow us</h3>")
+    texts = [node for node in found.nodes if isinstance(node, Text)]
+    assert [text.role for text in texts] == [
+        Role.HEADING,
+        Role.PARAGRAPH,
+        Role.HEADING,
+        "paragraph",
+    ]
+
+
+def test_text_of_news_pages(shared_data):
+    pages = shared_data / "pages"
+    samples = load([pages / "scrapinghub.warc.gz"], pages / "scrapinghub.gold.jsonl")
+    pairs = []
+    for sample in samples:
+        found = extract(sample.body, sample.url, content_type=sample.content_type, config=FAST)
+        pairs.append((sample.gold["article_body"], joined(found)))
+    f1, _, recall = text_scores(pairs)
+    assert f1 >= 0.935
+    assert recall >= 0.97
+
+
+def test_images_of_readability_pages(shared_data):
+    pages = shared_data / "pages"
+    scores = ImageScores()
+    for sample in load([pages / "readability.warc.gz"], pages / "readability.gold.jsonl"):
+        gold = [
+            ("image", item["src"]) if item["type"] == "image" else ("text", item["text"])
+            for item in sample.gold["sequence"]
+            if item["type"] == "text" or item["src"].startswith(("http://", "https://"))
+        ]
+        found = extract(sample.body, "http://fakehost/test/page.html", config=FAST)
+        match_images(found, gold, scores)
+    assert scores.agree / scores.gold >= 0.85
+    assert scores.agree / scores.found >= 0.75
+    assert scores.ordered / scores.agree >= 0.99
