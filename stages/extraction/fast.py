@@ -253,22 +253,21 @@ def _check(low: bytes, config: ExtractionConfig) -> None:
     if tags <= _SURELY_FLAT:
         return
     elements = tags - low.count(b"</")
-    if (depth := _depth(low)) > config.max_depth:
+    if (depth := _depth(low, config.max_depth)) > config.max_depth:
         raise TooComplex("too_deep", depth)
     if elements > config.max_elements:
         raise TooComplex("too_many_elements", elements)
 
 
-def _depth(low: bytes) -> int:
-    """How deep tags are nested that have to be closed."""
+def _depth(low: bytes, most: int) -> int:
+    """How deep elements are nested that have to be closed; counting stops beyond `most`."""
     depth = deepest = 0
-    for closing, name in _NESTING.findall(low):
-        if closing:
-            depth -= 1
-        else:
-            depth += 1
-            if depth > deepest:
-                deepest = depth
+    for tag in _NESTING.finditer(low):
+        depth += -1 if tag[1] else 1
+        if depth > deepest:
+            deepest = depth
+            if depth > most:
+                break
     return deepest
 
 
