@@ -23,7 +23,6 @@ from resiliparse.extract.html2text import extract_plain_text
 from schemas.document import Image, Node, Role, Text
 from stages.extraction.charset import decode
 from stages.extraction.config import ExtractionConfig
-from stages.extraction.content import linked_data
 from stages.extraction.extract import DroppedImage, Extraction, parse
 from stages.extraction.judge import (
     Judged,
@@ -33,7 +32,7 @@ from stages.extraction.judge import (
     judge_size,
     links_away,
 )
-from stages.extraction.metadata import Metadata, read_metadata
+from stages.extraction.metadata import Metadata, linked_data, read_metadata
 from stages.extraction.sources import (
     Sources,
     declared_size,
