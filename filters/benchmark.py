@@ -1,6 +1,7 @@
 """Files of the images of benchmarks, which a corpus for training must not hold.
 
-A worker reads a file once. Its content is part of the run's settings (`pipeline.run.named_files`).
+A worker reads a file once, and again when it has changed. What it holds is part of the run's
+settings (`pipeline.run.named_files`).
 """
 
 import re
@@ -31,9 +32,8 @@ class Hashes:
     phash: NDArray[np.uint64]
 
 
-@lru_cache(maxsize=8)
 def read_hashes(path: str) -> Hashes:
-    """Reads a list of SHA-256 and perceptual hashes.
+    """A list of SHA-256 and perceptual hashes.
 
     Args:
       path: a text file of hashes, one a line, 64 or 16 hex digits, `#` starts a comment; or a
@@ -42,6 +42,11 @@ def read_hashes(path: str) -> Hashes:
     Raises:
       ValueError: the file is not there, holds no hash, or holds something else.
     """
+    return _read_hashes(path, _version(path))
+
+
+@lru_cache(maxsize=8)
+def _read_hashes(path: str, _: tuple[int, int]) -> Hashes:
     try:
         if path.endswith(".parquet"):
             known = set(pq.read_schema(path).names)
@@ -65,9 +70,8 @@ def read_hashes(path: str) -> Hashes:
     return Hashes(sha256, np.array(phash, np.uint64))
 
 
-@lru_cache(maxsize=8)
 def read_features(path: str) -> NDArray[np.float32]:
-    """Reads unit features of the corpus's CLIP model, shape [n, d].
+    """Unit features of the corpus's CLIP model, shape [n, d].
 
     Args:
       path: a .npy file of shape [n, d], or a Parquet file with a column clip_feature or feature of
@@ -76,6 +80,11 @@ def read_features(path: str) -> NDArray[np.float32]:
     Raises:
       ValueError: the file is not there, holds no feature, or not all have unit length.
     """
+    return _read_features(path, _version(path))
+
+
+@lru_cache(maxsize=8)
+def _read_features(path: str, _: tuple[int, int]) -> NDArray[np.float32]:
     try:
         if path.endswith(".npy"):
             features = np.load(path, allow_pickle=False)
@@ -94,3 +103,11 @@ def read_features(path: str) -> NDArray[np.float32]:
     if not (abs(np.linalg.norm(features, axis=1) - 1) < _SLACK).all():
         raise ValueError(f"{path} holds features that are not of unit length")
     return np.ascontiguousarray(features)
+
+
+def _version(path: str) -> tuple[int, int]:
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    return found.st_mtime_ns, found.st_size

@@ -44,7 +44,7 @@ from stages.filter_pages import FilterPages
 from stages.filter_text import FilterText
 from stages.gather_images import GatherImages
 from stages.inputs import WarcFile
-from stages.join_images import JoinImages
+from stages.join_images import JoinConfig, JoinImages, joined
 from stages.locate_images import ListPlaces, LocateImages
 from stages.place_images import PlaceImages, without_features
 from stages.read_pages import ReadPages
@@ -259,7 +259,9 @@ def build_dedup_images(p: beam.Pipeline, plan: Plan) -> None:
         plan.folder(EXTRACT), plan.folder_of(DEDUP), plan.folder(IMAGES), features=False
     )
     shown = candidates | "Image URLs" >> beam.FlatMap(_shown_urls)
-    if config.deduplicate_by_images:
+    if not config.deduplicate_by_images:
+        staying = candidates | "URLs to stay" >> beam.FlatMap(_urls_to_stay, config.join_images)
+    else:
         ledger.entered("deduplicate_by_images", candidates)
         found = candidates | "Deduplicate by images" >> DeduplicateByImages(
             config.deduplicate_by_images, config.join_images
@@ -270,7 +272,7 @@ def build_dedup_images(p: beam.Pipeline, plan: Plan) -> None:
             (CLUSTERS, Cluster, found.clusters),
         ):
             ledger.wrote(rows | WriteRows(table, folder, row_type, _doc_id, plan.buckets))
-        shown = found.shown
+        staying = found.shown
 
     if config.deduplicate_images:
         records = (
@@ -280,7 +282,7 @@ def build_dedup_images(p: beam.Pipeline, plan: Plan) -> None:
             | "Distinct kept images" >> beam.Map(_first)
         )
         ledger.entered("deduplicate_images", records)
-        judged = {"records": records, "shown": shown} | "Deduplicate images" >> DeduplicateImages(
+        judged = {"records": records, "shown": staying} | "Deduplicate images" >> DeduplicateImages(
             config.deduplicate_images, join(plan.folder(IMAGES), STORE), folder, plan.buckets
         )
         ledger.left("deduplicate_images", judged)
@@ -369,6 +371,11 @@ def _all(name: str, *collections: PCollection) -> PCollection:
 def _shown_urls(candidate: Candidate) -> Iterator[tuple[str, str]]:
     for image in candidate.document.images:
         yield image.url, candidate.document.doc_id
+
+
+def _urls_to_stay(candidate: Candidate, config: JoinConfig) -> Iterator[tuple[str, str]]:
+    if joined(candidate, config):
+        yield from _shown_urls(candidate)
 
 
 def _candidate_urls(candidate: Candidate) -> Iterator[tuple[str, str, int]]:

@@ -17,7 +17,6 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 
 from schemas.candidate import Candidate
 from schemas.dedup import Cluster, Removal
-from schemas.document import Document
 from schemas.outcome import Failure, Kind, Rejection
 from stages.dedup.by_images import (
     SECTION,
@@ -31,7 +30,7 @@ from stages.dedup.by_images import (
 from stages.dedup.components import star
 from stages.dedup.connect import Connect
 from stages.doors import REJECTED, Identity, count_doors, guard
-from stages.join_images import JoinConfig, join, objection_to
+from stages.join_images import JoinConfig, joined
 
 STAGE = SECTION
 SETS: Final = "sets"
@@ -52,7 +51,7 @@ class Deduplicated(NamedTuple):
     Attributes:
       removed: a row for each of `rejected`, for the stages that follow.
       clusters: those that documents survived here, with what the members had survived before.
-      shown: image URL and id of a document that stays.
+      shown: image URL and id of a document that stays and that joining will not reject.
     """
 
     kept: PCollection[str]
@@ -91,12 +90,12 @@ class DeduplicateByImages(beam.PTransform):
             )
         flat = edges | "All edges" >> beam.Flatten()
         copies = flat | "Connect" >> Connect(self.config.components)
-        joined = {
+        sides = {
             "about": prints.kept,
             "removals": copies.removed | "Removals by id" >> beam.Map(_by_id),
             "clusters": copies.clusters | "Clusters by id" >> beam.Map(_by_id),
         } | "Join" >> beam.CoGroupByKey()
-        out, broken = joined | "Decide" >> _Decide()
+        out, broken = sides | "Decide" >> _Decide()
         failed = (unreadable, broken) | "All failures" >> beam.Flatten()
         doors = count_doors(out, failed, STAGE, SHOWN, MERGED)
         clusters = doors.merged | "Group clusters" >> beam.GroupByKey() | beam.Map(_cluster)
@@ -120,26 +119,18 @@ class _Fingerprint(beam.DoFn):
         | TaggedOutput[Literal["images"], tuple[str, Member]]
     ]:
         document = candidate.document
-        urls = tuple(dict.fromkeys(image.url for image in document.images))
+        left = joined(candidate, self._join)
+        shown = tuple(dict.fromkeys(image.url for image in document.images)) if left else ()
         cluster = (document.cluster_id or document.doc_id, document.cluster_size)
-        yield document.doc_id, (document.url, cluster, urls)
-        joined = self._joined(candidate)
-        if joined is None:
+        yield document.doc_id, (document.url, cluster, shown)
+        if left is None:
             return
-        end = end_of(joined, self._config)
-        if self._config.image_set and (key := set_key(joined, self._config.image_set)):
+        end = end_of(left, self._config)
+        if self._config.image_set and (key := set_key(left, self._config.image_set)):
             yield _tagged(SETS, (key, end))
         if self._config.joint:
-            for image, member in members(joined, end, self._config.joint):
+            for image, member in members(left, end, self._config.joint):
                 yield _tagged(IMAGES, (image, member))
-
-    def _joined(self, candidate: Candidate) -> Document | None:
-        """The document with the images that it will keep; None if it will not be kept itself."""
-        verdicts = {verdict.url: verdict for verdict in candidate.verdicts}
-        if any(image.url not in verdicts for image in candidate.document.images):
-            return None  # it fails when it is joined
-        document, pruned = join(candidate.document, verdicts, self._join)
-        return None if objection_to(document, pruned, self._join) else document
 
 
 @dataclass

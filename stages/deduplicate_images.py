@@ -49,8 +49,9 @@ class Inputs(TypedDict):
     """What `DeduplicateImages` is applied to.
 
     Attributes:
-      shown: URLs without a record are left out of account; an image that no document shows is kept
-        and compared with none.
+      shown: of the documents that will stay; URLs without a record are left out of account. An
+        image that none of them shows is kept and compared with none, else it could stay for others
+        and go with its document.
     """
 
     records: PCollection[ImageRecord]

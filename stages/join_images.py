@@ -114,6 +114,15 @@ def objection_to(
     return None
 
 
+def joined(candidate: Candidate, config: JoinConfig) -> Document | None:
+    """What joining will make of a document; None where it will be rejected, or fail."""
+    verdicts = {verdict.url: verdict for verdict in candidate.verdicts}
+    if any(image.url not in verdicts for image in candidate.document.images):
+        return None
+    document, pruned = join(candidate.document, verdicts, config)
+    return None if objection_to(document, pruned, config) else document
+
+
 @dataclass
 class JoinImages(beam.PTransform):
     config: JoinConfig

@@ -108,6 +108,7 @@ def test_what_joining_would_reject_does_not_stay_for_others(beam_pipeline):
         JoinConfig(reject_document=("short_side",)),
         kept=["a", "b"],
         removed=[Removal("c", "b", "image_set")],
+        shown=[(f"https://b.example/{number}.png", "b") for number in (1, 2)],
     )
 
 

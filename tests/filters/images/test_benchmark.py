@@ -103,6 +103,14 @@ def test_a_file_that_is_no_list_is_refused_at_the_start(rule, name, content, mes
         rule(str(tmp_path / "absent.npy"))
 
 
+def test_a_file_that_changed_is_read_again(tmp_path):
+    path = tmp_path / "h.txt"
+    path.write_text(SHA)
+    assert outcome(BenchmarkHash(str(path)), image(SHA)) == (-1, "in_benchmark")
+    path.write_text(f"# another\n{'cd' * 32}")
+    assert outcome(BenchmarkHash(str(path)), image(SHA)) == (65, None)
+
+
 @pytest.mark.parametrize(
     ("features", "message"),
     [(np.ones(3), r"of shape \(3,\)"), (np.ones((2, 3)), "not of unit length")],
