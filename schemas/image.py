@@ -23,6 +23,7 @@ class ImageLocation:
       mime: media type without parameters, lower case.
       crawl_time: ISO 8601.
       source: name of the source that reads it.
+      truncated: the record holds less than the crawler was sent.
     """
 
     url: str
@@ -35,6 +36,7 @@ class ImageLocation:
     mime: str = ""
     crawl_time: str = ""
     source: str = "warc"
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ def to_capture(record: Record, file: WarcFile) -> Page | ImageLocation | Rejecti
             status,
             record.mime,
             record.date,
+            truncated=bool(record.truncated),
         )
     try:
         payload = record.decoded

@@ -64,6 +64,8 @@ def resolve(host: str, port: int, allow_loopback: bool = False) -> list[str]:
     except UnicodeError as error:  # a label that is too long or empty
         raise OSError(f"{host!r} is no host name") from error
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    if not addresses:
+        raise OSError(f"{host!r} has no address")
     for text in addresses:
         if not is_public(ipaddress.ip_address(text), allow_loopback):
             raise ForbiddenAddress(f"{host} leads to {text}")

@@ -1,39 +1,40 @@
 """Fetches images from the web: politely, within limits, and from public machines only.
 
-A client is used by one thread. It keeps connections, obeys robots.txt, waits between two requests
-to a host, follows redirects itself so that each is checked, and retries only what may pass.
+Asynchronous, over httpcore: connections are kept and HTTP/2 is spoken where the server does. A
+client obeys robots.txt, lets each host rest between two requests, follows redirects itself so that
+each is checked, and asks again only where another try may do better.
 """
 
+import asyncio
 import contextlib
 import hashlib
-import queue
 import re
 import socket
 import ssl
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
-from stages.imaging.addresses import ForbiddenAddress, resolve
+from stages.imaging.addresses import ForbiddenAddress
+from stages.imaging.network import PublicBackend, Resolver
 from stages.imaging.refusal import Reason, Refused, of_status
 from stages.imaging.robots import MAX_BYTES, Robots, Verdict
+from stages.imaging.sources import Check
 from stages.imaging.urls import DEFAULT_PORT, comparable, host_of
-from stages.warc.payload import PayloadError, PayloadTooLarge, decode_payload
+from stages.warc.payload import Headers, PayloadError, PayloadTooLarge, decode_payload, first
 
-Headers = tuple[tuple[str, str], ...]
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _CONTACT = re.compile(r"https?://[^\s/]+\.[^\s/]+|[^\s@]+@[^\s@]+\.[^\s@]+")
 _PRODUCT = re.compile(r"[A-Za-z_-]+")
 _ACCEPT = b"image/avif,image/webp,image/png,image/jpeg,image/gif,image/*;q=0.8,*/*;q=0.1"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,28 @@ class HttpConfig:
     """How the web is asked; all times in seconds.
 
     Attributes:
-      enabled: False asks nobody: only records of the crawl are used.
+      enabled: False asks nobody: only what lies at hand is used.
       user_agent: ``product/version (contact)``, where the contact is a URL or a mail address, so
         that the owner of a site can complain; the product is what robots.txt is matched with.
-      deadline: for one attempt with all its redirects, name resolution aside.
+      deadline: for a URL with all its attempts, redirects and name lookups; the waits that
+        politeness asks for are not counted.
       connect_timeout, read_timeout: for one step of it.
       retries: further attempts after a failure that may pass.
-      backoff: wait before the first retry, doubled for each further one.
-      max_retry_after: a server that asks for a longer wait is not asked again.
+      backoff: wait before the first retry, doubled for each further one and spread by half.
+      max_retry_after: a server that asks for a longer wait is not asked again in this run.
       host_delay: between the end of a request and the next one to the same host; a longer
         Crawl-delay counts, up to `max_crawl_delay`, above which the host is left alone.
-      max_host_failures: so many URLs in a row without an answer, and the host counts as dead.
-      threads: hosts that one worker talks to at a time.
-      shards: groups that hosts are hashed into; the most workers that can fetch at a time.
+      host_concurrency: requests to a host at a time; one where it sets a Crawl-delay.
+      address_concurrency: requests of one worker to an address at a time, under all its names.
+      max_host_failures: so many URLs in a row without an answer, and the host counts as down.
+      max_host_urls: further URLs of a host are left for a later run, so that no host, however
+        large, holds up all others.
+      max_site_changes: how often redirects of one URL may lead to another site.
+      hosts: that one worker talks to at a time; bodies of as many are in memory at once.
+      shards: groups that sites are hashed into; the most workers that can fetch at a time.
+      revalidate: ask again for what an earlier run has, by its ETag and Last-Modified.
+      flush_images, flush_seconds: what was fetched is on disk after so many images or seconds; a
+        run that is killed fetches no more than that again.
       allow_loopback: for tests only.
     """
 
@@ -67,25 +77,36 @@ class HttpConfig:
     backoff: float = 1.0
     max_retry_after: float = 60.0
     host_delay: float = 1.0
+    host_concurrency: int = 1
+    address_concurrency: int = 8
     max_crawl_delay: float = 30.0
     max_host_failures: int = 5
-    threads: int = 32
+    max_host_urls: int = 10_000
+    max_site_changes: int = 2
+    hosts: int = 64
     shards: int = 16
     robots: bool = True
+    revalidate: bool = False
+    flush_images: int = 256
+    flush_seconds: float = 10.0
     allow_loopback: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("deadline", "connect_timeout", "read_timeout"):
+        for name in ("deadline", "connect_timeout", "read_timeout", "flush_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"http: {name} is {getattr(self, name)}, not above 0")
-        for name in ("backoff", "max_retry_after", "host_delay", "max_crawl_delay"):
+        for name in (
+            *("backoff", "max_retry_after", "host_delay", "max_crawl_delay"),
+            *("retries", "max_redirects", "max_site_changes"),
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"http: {name} is {getattr(self, name)}, below 0")
-        for name in ("max_host_failures", "threads", "shards"):
+        for name in (
+            *("max_host_failures", "max_host_urls", "hosts", "host_concurrency"),
+            *("address_concurrency", "shards", "flush_images"),
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"http: {name} is {getattr(self, name)}, below 1")
-        if self.retries < 0 or self.max_redirects < 0:
-            raise ValueError("http: retries and max_redirects may not be below 0")
         if self.enabled and not _CONTACT.search(self.user_agent):
             raise ValueError(
                 "http: user_agent must name a contact, e.g. mybot/1.0 (+https://example.org/bot), "
@@ -102,18 +123,41 @@ class HttpConfig:
 
 
 @dataclass(frozen=True)
+class Quest:
+    """A URL to ask for.
+
+    Attributes:
+      url: as the page has it.
+      seen: where redirects led before, in order, the place to ask now last; empty at the start.
+      etag, modified: of what an earlier run got; the server may say that it is still the same.
+    """
+
+    url: str
+    seen: tuple[str, ...] = ()
+    etag: str = ""
+    modified: str = ""
+
+    @property
+    def at(self) -> str:
+        return self.seen[-1] if self.seen else comparable(self.url)
+
+
+@dataclass(frozen=True)
 class Response:
     """An answer with a body.
 
     Attributes:
       url: where the last redirect led.
+      status: 2xx, or 304 where the quest had an ETag or a date.
       headers: names in lower case, in order.
+      attempts: that it took.
     """
 
     url: str
     status: int
     headers: Headers
     body: bytes
+    attempts: int = 1
 
 
 class FetchError(Refused):
@@ -136,14 +180,44 @@ class FetchError(Refused):
         self.retry_after = retry_after
 
 
-Check = Callable[[Headers], None]
+class Elsewhere(Exception):
+    """A redirect leads to a site that another worker asks.
+
+    Attributes:
+      quest: with that place.
+    """
+
+    def __init__(self, quest: Quest):
+        super().__init__(quest)
+        self.quest = quest
+
+
+@dataclass
+class Trial:
+    """How a quest stands.
+
+    Attributes:
+      left: seconds of its deadline.
+      at: what is asked.
+      attempts: that reached the network.
+      status, headers: of the last answer.
+    """
+
+    left: float
+    at: str
+    attempts: int = 0
+    status: int = 0
+    headers: Headers = ()
 
 
 class HttpClient:
-    """Fetches URLs one after the other.
+    """Fetches URLs, many at a time. It lives in one event loop.
 
     Args:
       max_bytes: the longest body that is taken.
+      ours: whether this client may talk to a host; it tells a redirect to another by `Elsewhere`.
+      permit: is given each URL before it is asked for, and raises `Refused` to leave it.
+      tls: what servers' certificates are checked with; the world's authorities by default.
       sleep, clock: seconds; replaced in tests.
     """
 
@@ -151,144 +225,233 @@ class HttpClient:
         self,
         config: HttpConfig,
         max_bytes: int,
-        sleep: Callable[[float], None] = time.sleep,
+        ours: Callable[[str], bool] = lambda url: True,
+        permit: Callable[[str], None] = lambda url: None,
+        tls: ssl.SSLContext | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._config = config
         self._max_bytes = max_bytes
+        self._ours = ours
+        self._permitted = permit
+        self._tls = tls or _authorities()
         self._sleep = sleep
         self._clock = clock
-        self._deadline = _Deadline(clock)
+        self._resolver = Resolver(config.allow_loopback, config.connect_timeout)
         self._robots = Robots(config.product, self._robots_file)
-        self._free_at: dict[str, float] = {}
-        self._failures: Counter[str] = Counter()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(),
-            max_connections=8,
-            keepalive_expiry=30,
-            network_backend=_PublicBackend(config.allow_loopback, self._deadline),
-        )
+        self._hosts: dict[str, _Host] = {}
+        self._addresses: dict[str, asyncio.Semaphore] = {}
 
-    def close(self) -> None:
-        self._pool.close()
+    async def __aenter__(self) -> "HttpClient":
+        return self
 
-    def fetch(self, url: str, check: Check = lambda headers: None) -> Response:
+    async def __aexit__(self, *_: object) -> None:
+        for name in list(self._hosts):
+            await self.leave(name)
+
+    async def leave(self, host: str) -> None:
+        """Closes the connections to a host; what is known of it is kept."""
+        if known := self._hosts.get(host):
+            await known.pool.aclose()
+
+    async def fetch(
+        self, quest: Quest, check: Check = lambda headers: None, trial: Trial | None = None
+    ) -> Response:
         """The answer to GET, redirects followed.
 
         Args:
           check: is given the headers of an answer of status 2xx before its body is read, and raises
             `Refused` to do without it.
+          trial: is kept up to date, for those who want to know how far a refused quest came.
 
         Raises:
           Refused: there is none; `FetchError` where it is the network's or the server's doing.
+          Elsewhere: a redirect leads to a host that is not `ours`.
         """
-        host = host_of(url)
-        if self._failures[host] >= self._config.max_host_failures:
-            raise FetchError(Reason.DEAD_HOST, host)
-        for attempt in range(self._config.retries + 1):
+        trial = trial or Trial(0.0, "")
+        trial.left = self._config.deadline
+
+        async def once() -> Response:
+            trial.at = quest.at
+            return await self._follow(quest, check, trial)
+
+        try:
+            response = await self._persist(once, trial)
+        except FetchError as error:
+            silent = error.reason in _SILENT
+            known = self._host(trial.at)
+            known.failures = known.failures + 1 if silent else 0
+            raise
+        self._host(trial.at).failures = 0
+        return replace(response, attempts=trial.attempts)
+
+    async def _persist(self, once: Callable[[], Awaitable[_T]], trial: Trial) -> _T:
+        """Tries until there is an answer or no hope of one."""
+        for retry in range(self._config.retries + 1):
             try:
-                response = self._follow(comparable(url), check)
+                return await once()
             except FetchError as error:
-                wait = self._wait(url, attempt, error)
-                if wait is None:
-                    silent = error.reason in (Reason.CONNECTION, Reason.TIMEOUT)
-                    self._failures[host] = self._failures[host] + 1 if silent else 0
+                wait = self._wait(trial.at, retry, error)
+                if wait is None or trial.left <= 0:
                     raise
-                self._sleep(wait)
-            else:
-                self._failures[host] = 0
-                return response
+                await self._sleep(wait)
         raise AssertionError("the last attempt neither returned nor raised")
 
-    def _wait(self, url: str, attempt: int, error: FetchError) -> float | None:
+    def _wait(self, url: str, retry: int, error: FetchError) -> float | None:
         """Seconds before the next attempt, None for no next one."""
-        if not error.transient or attempt >= self._config.retries:
+        if not error.transient or retry >= self._config.retries:
             return None
         if error.retry_after is not None and error.retry_after > self._config.max_retry_after:
             return None
         # Spread so that hosts that failed together are not asked together again, yet the same in
         # every run.
-        digest = hashlib.sha256(f"{attempt} {url}".encode(errors="replace")).digest()
+        digest = hashlib.sha256(f"{retry} {url}".encode(errors="replace")).digest()
         jitter = 0.5 + int.from_bytes(digest[:4], "big") / 2**32
-        return max(self._config.backoff * 2**attempt * jitter, error.retry_after or 0.0)
+        return max(self._config.backoff * 2**retry * jitter, error.retry_after or 0.0)
 
-    def _follow(self, url: str, check: Check) -> Response:
-        left = self._config.deadline
-        seen = set()
-        for _ in range(self._config.max_redirects + 1):
-            if url in seen:
-                break
-            seen.add(url)
-            self._permit(url)
-            self._pause(url)
-            started = self._clock()
-            try:
-                answer = self._get(url, left, self._max_bytes, check)
-            finally:
-                left -= self._clock() - started
-                self._rest(url)
+    async def _follow(self, quest: Quest, check: Check, trial: Trial) -> Response:
+        url, seen = quest.at, quest.seen or (quest.at,)
+        while True:
+            trial.at = url
+            delay = await self._permit(url)
+            async with self._turn(url, delay):
+                answer = await self._get(url, trial, self._max_bytes, check, quest)
             if isinstance(answer, Response):
                 return answer
             url = comparable(answer)
-        raise FetchError(Reason.TOO_MANY_REDIRECTS, url)
+            if url in seen:
+                raise FetchError(Reason.REDIRECT_LOOP, url[:200])
+            if len(seen) > self._config.max_redirects:
+                raise FetchError(Reason.TOO_MANY_REDIRECTS, url[:200])
+            seen = (*seen, url)
+            _check_url(url)
+            if not self._ours(url):
+                raise Elsewhere(replace(quest, seen=seen))
 
-    def _permit(self, url: str) -> None:
-        if not _is_web(url):
-            raise FetchError(Reason.SCHEME, url[:200])
-        if not host_of(url) or not url.isascii():
-            raise FetchError(Reason.BAD_URL, url[:200])
+    async def _permit(self, url: str) -> float:
+        """The Crawl-delay of a URL that may be asked for.
+
+        Raises:
+          FetchError: it may not.
+        """
+        _check_url(url)
+        self._permitted(url)
+        host = host_of(url)
+        if self._host(url).failures >= self._config.max_host_failures:
+            raise FetchError(Reason.HOST_DOWN, host)
         if not self._config.robots:
-            return
-        verdict = self._robots.verdict(url)
+            return 0.0
+        verdict = await self._robots.verdict(url)
         if verdict is Verdict.DISALLOWED:
             raise FetchError(Reason.ROBOTS_DISALLOWED, url[:200])
         if verdict is Verdict.UNREACHABLE:
             raise FetchError(Reason.ROBOTS_UNREACHABLE, url[:200])
-        if (delay := self._robots.delay(url)) > self._config.max_crawl_delay:
+        if (delay := await self._robots.delay(url)) > self._config.max_crawl_delay:
             raise FetchError(Reason.CRAWL_DELAY, f"{delay:g} s")
+        return delay
 
-    def _pause(self, url: str) -> None:
-        wait = self._free_at.get(host_of(url), 0.0) - self._clock()
-        if wait > 0:
-            self._sleep(wait)
+    def _host(self, url: str) -> "_Host":
+        name = host_of(url)
+        if name not in self._hosts:
+            pool = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls,
+                max_connections=self._config.host_concurrency,
+                keepalive_expiry=30,
+                http2=True,
+                network_backend=PublicBackend(self._resolver),
+            )
+            self._hosts[name] = _Host(pool, [0.0] * self._config.host_concurrency)
+        return self._hosts[name]
 
-    def _rest(self, url: str) -> None:
-        delay = self._robots.delay(url) if self._config.robots else 0.0
-        self._free_at[host_of(url)] = self._clock() + max(delay, self._config.host_delay)
-
-    def _robots_file(self, url: str) -> tuple[int, bytes]:
-        """Status and body of a robots.txt; status 0 where there is no answer."""
-        left = self._config.deadline
+    @contextlib.asynccontextmanager
+    async def _turn(self, url: str, crawl_delay: float, rest: bool = True) -> AsyncIterator[None]:
+        """Waits until a host may be asked, and lets it rest afterwards."""
+        known = self._host(url)
+        lanes = self._config.host_concurrency if crawl_delay else 1
+        async with known.changed:
+            await known.changed.wait_for(lambda: len(known.free_at) >= lanes)
+            known.free_at.sort()
+            taken = [known.free_at.pop(0) for _ in range(lanes)]
         try:
+            if (wait := max(taken) - self._clock()) > 0:
+                await self._sleep(wait)
+            yield
+        finally:
+            delay = max(crawl_delay, self._config.host_delay) if rest else 0.0
+            known.free_at += [self._clock() + delay] * lanes
+            async with known.changed:
+                known.changed.notify_all()
+
+    async def _robots_file(self, url: str) -> tuple[int, bytes]:
+        """Status and body of a robots.txt; status 0 where there is no answer.
+
+        Its redirects are followed to any site, as the RFC has it, also to one that is not `ours`.
+        """
+        trial = Trial(self._config.deadline, url)
+
+        async def once() -> tuple[int, bytes]:
+            trial.at = url
             for _ in range(6):  # RFC 9309, section 2.3.1.2: at least five redirects
-                started = self._clock()
-                answer = self._get(url, left, None, lambda headers: None)
-                left -= self._clock() - started
+                async with self._turn(trial.at, 0.0, rest=False):
+                    answer = await self._get(trial.at, trial, None, lambda headers: None)
                 if isinstance(answer, Response):
                     return answer.status, answer.body
-                url = comparable(answer)
-                if not _is_web(url):
+                trial.at = comparable(answer)
+                if not _is_web(trial.at):
                     break
+            return 404, b""  # as if it were not there
+
+        try:
+            return await self._persist(once, trial)
         except FetchError as error:
-            if error.reason in (Reason.FORBIDDEN_ADDRESS, Reason.TLS):
-                raise
+            if error.reason in _NOBODY:  # an image would not be had either; asked already
+                raise FetchError(error.reason, f"robots.txt: {error.detail}") from error
             status = error.detail.partition(" ")[0]
             return int(status) if status.isdigit() else 0, b""
-        return 404, b""  # RFC 9309: after too many redirects, as if it were not there
 
-    def _get(self, url: str, seconds: float, max_bytes: int | None, check: Check) -> Response | str:
+    async def _get(
+        self,
+        url: str,
+        trial: Trial,
+        max_bytes: int | None,
+        check: Check,
+        quest: Quest | None = None,
+    ) -> Response | str:
         """One request: an answer of status 2xx, or where a redirect leads.
 
         Without `max_bytes` the body is cut at `robots.MAX_BYTES`.
         """
-        if seconds <= 0:
-            raise FetchError(Reason.TIMEOUT, "no time left to follow the redirect")
-        self._deadline.start(seconds)
+        started = self._clock()
+        trial.attempts += 1
+        with _explained():
+            try:
+                async with asyncio.timeout(max(trial.left, 0.0)):
+                    async with await self._address(url):
+                        return await self._request(url, trial, max_bytes, check, quest)
+            except TimeoutError as error:
+                raise FetchError(Reason.DEADLINE, f"{self._config.deadline:g} s") from error
+            finally:
+                trial.left -= self._clock() - started
+        raise AssertionError("unreachable")
+
+    async def _address(self, url: str) -> asyncio.Semaphore:
+        """What keeps the requests to the address of a host few."""
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORT[parts.scheme]
+        [address, *_] = await self._resolver.addresses(parts.hostname or "", port)
+        return self._addresses.setdefault(
+            address, asyncio.Semaphore(self._config.address_concurrency)
+        )
+
+    async def _request(
+        self, url: str, trial: Trial, max_bytes: int | None, check: Check, quest: Quest | None
+    ) -> Response | str:
         timeouts = {
             "connect": self._config.connect_timeout,
             "read": self._config.read_timeout,
             "write": self._config.read_timeout,
-            "pool": self._config.connect_timeout,
+            "pool": self._config.deadline,
         }
         sent = [
             (b"Host", _host_header(url)),
@@ -296,199 +459,86 @@ class HttpClient:
             (b"Accept", _ACCEPT),
             (b"Accept-Encoding", b"identity"),
         ]
-        try:
-            with self._pool.stream(
-                "GET", url, headers=sent, extensions={"timeout": timeouts}
-            ) as answer:
-                headers = tuple(
-                    (name.decode("latin-1").lower(), value.decode("latin-1"))
-                    for name, value in answer.headers
-                )
-                if answer.status in _REDIRECT_STATUS and (to := _first(headers, "location")):
-                    return _joined(url, to)
-                if not 200 <= answer.status < 300:
-                    raise _refused_status(answer.status, headers)
-                check(headers)
-                body = _body(answer, headers, max_bytes)
-                return Response(url, answer.status, headers, body)
-        except ForbiddenAddress as error:
-            raise FetchError(Reason.FORBIDDEN_ADDRESS, str(error)) from error
-        except httpcore.TimeoutException as error:
-            if self._deadline.left <= 0:
-                late = f"over {self._config.deadline:g} s"
-                raise FetchError(Reason.TIMEOUT, late) from error
-            raise FetchError(Reason.TIMEOUT, _said(error), transient=True) from error
-        except socket.gaierror as error:
-            again = error.errno == socket.EAI_AGAIN
-            raise FetchError(Reason.CONNECTION, _said(error), transient=again) from error
-        except httpcore.LocalProtocolError as error:
-            raise FetchError(Reason.BAD_URL, _said(error)) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
-                raise FetchError(Reason.TLS, _said(error)) from error
-            raise FetchError(Reason.CONNECTION, _said(error), transient=True) from error
+        conditional = quest is not None and bool(quest.etag or quest.modified)
+        if quest and quest.etag:
+            sent.append((b"If-None-Match", quest.etag.encode("latin-1", "replace")))
+        if quest and quest.modified:
+            sent.append((b"If-Modified-Since", quest.modified.encode("latin-1", "replace")))
+        pool = self._host(url).pool
+        async with pool.stream(
+            "GET", url, headers=sent, extensions={"timeout": timeouts}
+        ) as answer:
+            trial.status = answer.status
+            headers = trial.headers = tuple(
+                (name.decode("latin-1").lower(), value.decode("latin-1"))
+                for name, value in answer.headers
+            )
+            if answer.status in _REDIRECT_STATUS and (to := first(headers, "location")):
+                return _joined(url, to)
+            if answer.status == 304 and conditional:
+                return Response(url, 304, headers, b"")
+            if not 200 <= answer.status < 300:
+                raise _refused_status(answer.status, headers)
+            check(headers)
+            body = await _body(answer, headers, max_bytes)
+            return Response(url, answer.status, headers, body)
 
 
-def fetch_by_host(
-    urls: Sequence[str], config: HttpConfig, max_bytes: int, check: Check
-) -> Iterator[tuple[str, Response | Exception]]:
-    """Fetches many URLs, several hosts at a time and each host one URL after the other.
+@dataclass
+class _Host:
+    """What a client knows of a host.
 
-    Yields:
-      Each URL once, in no particular order, with its answer, with the `Refused` that stands in for
-      it, or with the exception of a fault of ours.
+    Attributes:
+      free_at: for each request that may be open at a time and is not, when it may be made.
+      failures: URLs in a row that got no answer.
     """
-    hosts: dict[str, list[str]] = {}
-    for url in sorted(urls):
-        hosts.setdefault(host_of(url), []).append(url)
-    waiting: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-    for host in sorted(hosts, key=lambda host: (-len(hosts[host]), host)):  # the longest first
-        waiting.put(hosts[host])
-    # Bounded, so that bodies do not pile up while the consumer decodes.
-    done: queue.Queue[tuple[str, Response | Exception]] = queue.Queue(maxsize=config.threads)
-    stopped = threading.Event()
 
-    def work(client: HttpClient) -> None:
-        try:
-            while not stopped.is_set():
-                for url in waiting.get_nowait():
-                    if stopped.is_set():
-                        return
-                    done.put((url, _outcome(client, url, check)))
-        except queue.Empty:
-            return
-        finally:
-            client.close()
+    pool: httpcore.AsyncConnectionPool
+    free_at: list[float]
+    failures: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    threads = [
-        threading.Thread(
-            target=work, args=(HttpClient(config, max_bytes),), daemon=True, name=f"fetch-{number}"
-        )
-        for number in range(min(config.threads, len(hosts)))
-    ]
-    for thread in threads:
-        thread.start()
-    left = len(urls)
+
+# There is nobody to talk to.
+_NOBODY = frozenset({Reason.FORBIDDEN_ADDRESS, Reason.TLS, Reason.DNS, Reason.CONNECTION})
+# No answer came: the host may be down.
+_SILENT = frozenset({Reason.CONNECTION, Reason.DNS, Reason.TIMEOUT})
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what the network raises into a `FetchError` with its reason."""
     try:
-        while left:
-            yield done.get()
-            left -= 1
-    finally:
-        stopped.set()
-        while any(thread.is_alive() for thread in threads):
-            _drain(done)
-            for thread in threads:
-                thread.join(timeout=0.05)
-
-
-def _outcome(client: HttpClient, url: str, check: Check) -> Response | Exception:
-    try:
-        return client.fetch(url, check)
-    except Exception as error:  # noqa: BLE001  the consumer sends it to a door
-        return error
-
-
-def _drain(done: queue.Queue[Any]) -> None:
-    try:
-        while True:
-            done.get_nowait()
-    except queue.Empty:
-        return
+        yield
+    except ForbiddenAddress as error:
+        raise FetchError(Reason.FORBIDDEN_ADDRESS, str(error)) from error
+    except httpcore.TimeoutException as error:
+        raise FetchError(Reason.TIMEOUT, _said(error), transient=True) from error
+    except socket.gaierror as error:
+        again = error.errno == socket.EAI_AGAIN
+        raise FetchError(Reason.DNS, _said(error), transient=again) from error
+    except httpcore.LocalProtocolError as error:
+        raise FetchError(Reason.BAD_URL, _said(error)) from error
+    except httpcore.RemoteProtocolError as error:
+        reason = Reason.RESET if "disconnected" in str(error) else Reason.PROTOCOL
+        raise FetchError(reason, _said(error), transient=True) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
+            raise FetchError(Reason.TLS, _said(error)) from error
+        asked = isinstance(error, httpcore.ReadError | httpcore.WriteError)
+        reason = Reason.RESET if asked else Reason.CONNECTION
+        raise FetchError(reason, _said(error), transient=True) from error
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _authorities() -> ssl.SSLContext:
     # Made once: it takes 30 to 50 ms and holds the certificates of the world.
     return httpcore.default_ssl_context()
 
 
-class _Deadline:
-    def __init__(self, clock: Callable[[], float]):
-        self._clock = clock
-        self._end = 0.0
-
-    def start(self, seconds: float) -> None:
-        self._end = self._clock() + seconds
-
-    @property
-    def left(self) -> float:
-        return self._end - self._clock()
-
-    def cut(self, timeout: float | None) -> float:
-        """The time that a step may take.
-
-        Raises:
-          httpcore.ReadTimeout: none is left.
-        """
-        left = self.left
-        if left <= 0:
-            raise httpcore.ReadTimeout("the deadline has passed")
-        return left if timeout is None else min(left, timeout)
-
-
-class _TimedStream(httpcore.NetworkStream):
-    """A connection of which no step goes past the deadline: a server that sends a byte a second
-    never meets a timeout that starts anew with each read."""
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline):
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.cut(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.cut(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.cut(timeout))
-        return _TimedStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _PublicBackend(httpcore.NetworkBackend):
-    """Connects to addresses that were checked, not to names that may be resolved anew."""
-
-    def __init__(self, allow_loopback: bool, deadline: _Deadline):
-        self._allow_loopback = allow_loopback
-        self._deadline = deadline
-        self._sockets = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        addresses = resolve(host, port, self._allow_loopback)
-        for index, address in enumerate(addresses):
-            try:
-                stream = self._sockets.connect_tcp(
-                    address, port, self._deadline.cut(timeout), local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if index == len(addresses) - 1:
-                    raise
-            else:
-                return _TimedStream(stream, self._deadline)
-        raise httpcore.ConnectError(f"{host} has no address")
-
-
 def _refused_status(status: int, headers: Headers) -> FetchError:
     transient = status in _TRANSIENT_STATUS
-    after = _retry_after(_first(headers, "retry-after"), _first(headers, "date"))
+    after = _retry_after(first(headers, "retry-after"), first(headers, "date"))
     return FetchError(of_status(status), str(status), transient, after if transient else None)
 
 
@@ -503,32 +553,31 @@ def _retry_after(value: str, date: str) -> float | None:
     return max(wait, 0.0)
 
 
-def _body(answer: httpcore.Response, headers: Headers, max_bytes: int | None) -> bytes:
+async def _body(answer: httpcore.Response, headers: Headers, max_bytes: int | None) -> bytes:
     limit = MAX_BYTES if max_bytes is None else max_bytes
-    length = _first(headers, "content-length")
+    length = first(headers, "content-length")
     if max_bytes is not None and length.isdigit() and int(length) > limit:
         raise FetchError(Reason.TOO_LARGE, f"{length} bytes announced")
     body = bytearray()
-    for chunk in answer.iter_stream():
-        body += chunk
-        if len(body) > limit:
-            if max_bytes is None:
-                break
-            raise FetchError(Reason.TOO_LARGE, f"over {limit} bytes")
+    try:
+        async for chunk in answer.aiter_stream():
+            body += chunk
+            if len(body) > limit:
+                if max_bytes is None:
+                    break
+                raise FetchError(Reason.TOO_LARGE, f"over {limit} bytes")
+    except httpcore.RemoteProtocolError as error:
+        raise FetchError(Reason.CUT_SHORT, _said(error), transient=True) from error
     coded = tuple(field for field in headers if field[0] == "content-encoding")
     try:  # we ask for no coding; some servers apply one all the same
         payload = decode_payload(coded, bytes(body[:limit]), limit)
     except PayloadTooLarge as error:
-        raise FetchError(Reason.TOO_LARGE, str(error)) from error
+        raise FetchError(Reason.CONTENT_BOMB, str(error)) from error
     except PayloadError as error:
         raise FetchError(Reason.CONTENT_CODING, str(error)[:200]) from error
     if payload.incomplete and max_bytes is not None:
         raise FetchError(Reason.TRUNCATED, "content coding")
     return payload.data
-
-
-def _first(headers: Headers, name: str) -> str:
-    return next((value for key, value in headers if key == name), "")
 
 
 def _joined(base: str, location: str) -> str:
@@ -539,6 +588,13 @@ def _joined(base: str, location: str) -> str:
         return urljoin(base, location.strip())
     except ValueError as error:
         raise FetchError(Reason.BAD_URL, location[:200]) from error
+
+
+def _check_url(url: str) -> None:
+    if not _is_web(url):
+        raise FetchError(Reason.SCHEME, url[:200])
+    if not host_of(url) or not url.isascii():
+        raise FetchError(Reason.BAD_URL, url[:200])
 
 
 def _is_web(url: str) -> bool:

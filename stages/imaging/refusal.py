@@ -1,4 +1,4 @@
-"""Why there is no picture behind a URL: one closed list for crawl and web."""
+"""Why there is no picture behind a URL: one closed list for what lies at hand and for the web."""
 
 from enum import StrEnum
 
@@ -7,11 +7,12 @@ class Reason(StrEnum):
     # Nobody has it, or has it for us
     NOT_IN_CRAWL = "not_in_crawl"
     OPTED_OUT = "opted_out"
-    # The crawl's record, or the server, answered otherwise
+    # The record, or the server, answered otherwise
     HTTP_3XX = "http_3xx"
     HTTP_4XX = "http_4xx"
     HTTP_5XX = "http_5xx"
     HTTP_OTHER = "http_other"
+    RATE_LIMITED = "rate_limited"
     # The URL, or where it leads, is not asked
     BAD_URL = "bad_url"
     SCHEME = "scheme"
@@ -19,17 +20,26 @@ class Reason(StrEnum):
     ROBOTS_DISALLOWED = "robots_disallowed"
     ROBOTS_UNREACHABLE = "robots_unreachable"
     CRAWL_DELAY = "crawl_delay"
-    DEAD_HOST = "dead_host"
+    HOST_DOWN = "host_down"
+    HOST_LIMIT = "host_limit"
     # The network
+    DNS = "dns"
     CONNECTION = "connection"
+    RESET = "reset"
+    CUT_SHORT = "cut_short"
+    PROTOCOL = "protocol"
     TLS = "tls"
     TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    REDIRECT_LOOP = "redirect_loop"
     TOO_MANY_REDIRECTS = "too_many_redirects"
     # The bytes
     DAMAGED_RECORD = "damaged_record"
     TOO_LARGE = "too_large"
+    CONTENT_BOMB = "content_bomb"
     CONTENT_CODING = "content_coding"
     EMPTY = "empty"
+    HTML = "html"
     NOT_AN_IMAGE = "not_an_image"
     SVG = "svg"
     UNLISTED_FORMAT = "unlisted_format"
@@ -39,6 +49,27 @@ class Reason(StrEnum):
     TOO_SLOW = "too_slow"
     TRUNCATED = "truncated"
     UNDECODABLE = "undecodable"
+
+
+# Of these another day may think better: a later run asks again. Every other reason stands.
+PASSING = frozenset(
+    {
+        Reason.HTTP_5XX,
+        Reason.RATE_LIMITED,
+        Reason.ROBOTS_DISALLOWED,
+        Reason.ROBOTS_UNREACHABLE,
+        Reason.CRAWL_DELAY,
+        Reason.HOST_DOWN,
+        Reason.HOST_LIMIT,
+        Reason.DNS,
+        Reason.CONNECTION,
+        Reason.RESET,
+        Reason.CUT_SHORT,
+        Reason.PROTOCOL,
+        Reason.TIMEOUT,
+        Reason.DEADLINE,
+    }
+)
 
 
 class Refused(Exception):
@@ -55,6 +86,8 @@ class Refused(Exception):
 
 def of_status(status: int) -> Reason:
     """The reason that an HTTP status without a picture stands for."""
+    if status == 429:
+        return Reason.RATE_LIMITED
     return _BY_CLASS.get(status // 100, Reason.HTTP_OTHER)
 
 

@@ -4,7 +4,8 @@ Source: RFC 9309, section 2.3.1: a file that is not there (4xx) allows everythin
 be had (5xx, no connection) forbids everything. 429 counts as the latter, as Google has it.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -31,28 +32,32 @@ class Robots:
     """
 
     agent: str
-    fetch: Callable[[str], tuple[int, bytes]]
-    _sites: dict[str, Protego | Verdict] = field(default_factory=dict)
+    fetch: Callable[[str], Awaitable[tuple[int, bytes]]]
+    _sites: dict[str, asyncio.Task[Protego | Verdict]] = field(default_factory=dict)
 
-    def verdict(self, url: str) -> Verdict:
-        rules = self._rules(url)
+    async def verdict(self, url: str) -> Verdict:
+        rules = await self._rules(url)
         if isinstance(rules, Verdict):
             return rules
         return Verdict.ALLOWED if rules.can_fetch(url, self.agent) else Verdict.DISALLOWED
 
-    def delay(self, url: str) -> float:
+    async def delay(self, url: str) -> float:
         """Crawl-delay in seconds, 0 where there is none."""
-        rules = self._rules(url)
+        rules = await self._rules(url)
         return 0.0 if isinstance(rules, Verdict) else float(rules.crawl_delay(self.agent) or 0)
 
-    def _rules(self, url: str) -> Protego | Verdict:
+    async def _rules(self, url: str) -> Protego | Verdict:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if site not in self._sites:
             if len(self._sites) >= _MAX_SITES:
                 self._sites.pop(next(iter(self._sites)))
-            self._sites[site] = read(*self.fetch(f"{site}/robots.txt"))
-        return self._sites[site]
+            # A task, so that whoever comes meanwhile waits for the same answer.
+            self._sites[site] = asyncio.create_task(self._read(site))
+        return await asyncio.shield(self._sites[site])
+
+    async def _read(self, site: str) -> Protego | Verdict:
+        return read(*await self.fetch(f"{site}/robots.txt"))
 
 
 def read(status: int, body: bytes) -> Protego | Verdict:

@@ -25,12 +25,14 @@ class Payload(NamedTuple):
     Attributes:
       headers: names in lower case, in order; consent is read from them.
       source: where the bytes came from in the first place, as `ImageRecord.source` has it.
+      url: under which they were found in the end, where that is another than was asked for.
     """
 
     data: bytes
     headers: Headers
     status: int
     source: str
+    url: str = ""
 
 
 class Source(ABC):

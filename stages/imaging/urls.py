@@ -8,6 +8,8 @@ may well decide which picture is served.
 import re
 from urllib.parse import urlsplit
 
+from tld import get_fld
+
 DEFAULT_PORT = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\t\n\r\x00]")
 _UNSAFE = re.compile(r"[^!-~]+|[\"<>\\^`{|}]+")
@@ -44,6 +46,15 @@ def host_of(url: str) -> str:
     except ValueError:  # a bracket or a port that is none
         return ""
     return _ascii_host(host) if host else ""
+
+
+def site_of(url: str) -> str:
+    """The registrable domain, or the host where there is none: an address, a bare name.
+
+    Under a suffix that a company lets to others (blogspot.com) each tenant is a site.
+    """
+    host = host_of(url)
+    return get_fld(host, fix_protocol=True, fail_silently=True, search_private=True) or host
 
 
 def _ascii_host(host: str) -> str:

@@ -1,0 +1,54 @@
+"""How images are gathered: where from, within which limits, with whose leave."""
+
+from dataclasses import dataclass, field
+
+from stages import files
+from stages.imaging.decode import DecodeLimits
+from stages.imaging.fetched import FOLDER, Store
+from stages.imaging.http_client import HttpConfig
+from stages.imaging.opt_out import OptOutPolicy
+from stages.imaging.sources import Crawl, Source
+
+
+@dataclass(frozen=True)
+class GatherConfig:
+    """How images are gathered.
+
+    Attributes:
+      stores: folders of earlier corpora, or of their image stores (`_work/fetched`); what lies
+        there is not fetched again, nor what was found not to be there.
+      max_bytes: a longer image is not taken.
+    """
+
+    http: HttpConfig = field(default_factory=HttpConfig)
+    decode: DecodeLimits = field(default_factory=DecodeLimits)
+    opt_out: OptOutPolicy = field(default_factory=OptOutPolicy)
+    stores: tuple[str, ...] = ()
+    max_bytes: int = 16 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stores", tuple(self.stores))
+        if self.max_bytes < 1:
+            raise ValueError(f"gather: max_bytes is {self.max_bytes}, below 1")
+        for path in self.stores:
+            store_folder(path)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What is asked before the web, in order."""
+        return (Crawl(), Store(tuple(store_folder(path) for path in self.stores)))
+
+
+def store_folder(path: str) -> str:
+    """The image store that a setting names.
+
+    Raises:
+      ValueError: there is none.
+    """
+    for folder in (files.join(path, "_work", FOLDER), path):
+        if any(True for _ in files.listed(folder, "[0-9][0-9]/*.parquet")):
+            return folder
+    raise ValueError(
+        f"stores: {path} holds no image store: name a folder that weft run wrote with "
+        "gather_images.http.enabled, or its _work/fetched"
+    )
