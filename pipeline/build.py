@@ -2,8 +2,8 @@
 
     extract   read_pages > filter_pages > extract_documents > filter_text
     dedup     deduplicate
-    images    count_references > filter_references > locate > gather > filter > embed > filter
-              > store > count > filter
+    images    count_references > filter_references > locate > fetch > gather > filter > embed
+              > filter > store > count > filter
     dedup_images  deduplicate_by_images, deduplicate_images
     assemble  join_images > filter_documents > place_images > filter_placed > write_shards
 
@@ -37,12 +37,14 @@ from stages.deduplicate_by_images import DeduplicateByImages
 from stages.deduplicate_images import DeduplicateImages
 from stages.embed_images import EmbedImages
 from stages.extract_documents import ExtractDocuments
+from stages.fetch_images import FetchImages
 from stages.files import join
 from stages.filter_documents import FilterDocuments
 from stages.filter_images import FilterImages, FilterReferences
 from stages.filter_pages import FilterPages
 from stages.filter_text import FilterText
 from stages.gather_images import GatherImages
+from stages.imaging.fetched import FOLDER
 from stages.inputs import WarcFile
 from stages.join_images import JoinConfig, JoinImages, joined
 from stages.locate_images import ListPlaces, LocateImages
@@ -202,6 +204,12 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
         "candidates": candidates,
         "locations": locations,
     } | "Locate images" >> LocateImages(tuple(source.name for source in sources))
+    refused, broken = [], []
+    if config.gather_images.http.enabled:
+        ledger.entered("fetch_images", tasks)
+        fetch = FetchImages(config.gather_images, plan.folder(FOLDER), config.opt_out_lists)
+        fetched = ledger.left("fetch_images", tasks | "Fetch images" >> fetch)
+        tasks, refused, broken = fetched.kept, [fetched.rejected], [fetched.failed]
     ledger.entered("gather_images", tasks)
     gathered = tasks | "Gather images" >> GatherImages(
         config.gather_images, sources, config.opt_out_lists
@@ -214,13 +222,14 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
     )
     ledger.left("filter_images", decoded)
 
-    images, refused, broken = decoded.kept, [], []
+    images = decoded.kept
     if config.clip:
         ledger.entered("embed_images", images)
         embedded = images | "Embed images" >> EmbedImages(config.clip, config.nsfw)
         ledger.left("embed_images", embedded)
-        images, broken = embedded.kept, [embedded.failed]
-        refused = [embedded.rejected]
+        images = embedded.kept
+        refused.append(embedded.rejected)
+        broken.append(embedded.failed)
         if config.filter_images.embedded:
             ledger.entered("filter_embedded_images", images)
             judged = images | "Filter embedded images" >> FilterImages(

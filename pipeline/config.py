@@ -28,7 +28,7 @@ from stages.dedup.config import DedupConfig
 from stages.dedup.semantic import SemanticConfig
 from stages.extraction.config import ExtractionConfig
 from stages.filter_text import TextRules
-from stages.gather_images import GatherConfig
+from stages.imaging.config import GatherConfig
 from stages.join_images import JoinConfig
 from stages.nsfw import NsfwConfig
 from stages.place_images import PlaceConfig

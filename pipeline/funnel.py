@@ -107,6 +107,7 @@ STAGES = [
     "filter_text",
     "deduplicate",
     "filter_references",
+    "fetch_images",
     "gather_images",
     "filter_images",
     "embed_images",

@@ -23,6 +23,7 @@ from pipeline.funnel import check, funnel
 from schemas.corpus import SCHEMA_VERSION, TABLES
 from stages import files
 from stages.clip import EMBEDDED, EMBEDDED_FOLDER, LOCAL
+from stages.imaging.config import store_folder
 from stages.inputs import list_inputs
 from stages.read_rows import RESULT
 
@@ -111,6 +112,10 @@ def named_files(settings: Any) -> dict[str, str]:
 
     A setting that names other contents than last time is another setting.
     """
+    if isinstance(settings, dict) and settings.get("stores"):
+        # Their files are named by what they hold, and large.
+        stores = {path: _names(store_folder(path)) for path in settings["stores"]}
+        return stores | named_files({k: v for k, v in settings.items() if k != "stores"})
     if isinstance(settings, dict | list):
         inner = settings.values() if isinstance(settings, dict) else settings
         return {path: digest for value in inner for path, digest in named_files(value).items()}
@@ -126,6 +131,10 @@ def named_files(settings: Any) -> dict[str, str]:
             for file in inside
         }
     return {}
+
+
+def _names(folder: str) -> str:
+    return digest_of([path.rpartition("/")[2] for path in files.listed(folder, "*/*.parquet")])
 
 
 def beam_options(arguments: Sequence[str]) -> PipelineOptions:

@@ -168,7 +168,7 @@ def count_doors(out: Any, failed: PCollection[Failure], stage: str, *extra: str)
     """Counts what leaves by each door (architecture: the stage counts, rules never do)."""
     result = {
         "kept": out.kept | "Count kept" >> beam.Map(_count_kept, stage),
-        "rejected": out[REJECTED] | "Count rejected" >> beam.Map(_count_rejected, stage),
+        "rejected": out.rejected | "Count rejected" >> beam.Map(_count_rejected, stage),
         "failed": failed | "Count failed" >> beam.Map(_count_failed, stage),
     }
     result["kept"].element_type = out.kept.element_type

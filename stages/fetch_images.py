@@ -22,7 +22,7 @@ from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import REJECTED, Doors, count_doors, to_failure
 from stages.imaging.config import GatherConfig
 from stages.imaging.elements import ImageTask
-from stages.imaging.fetch_shard import FetchShard, shard_of
+from stages.imaging.fetch_shard import FetchShard, Outcome, shard_of
 from stages.imaging.fetched import Known, Store
 from stages.imaging.http_client import Quest
 
@@ -73,12 +73,12 @@ class FetchImages(beam.PTransform):
             rejected.append(out[REJECTED])
             failed.append(out[_FAILED])
             searches = out[_MOVED]
-        outputs = {
-            "kept": kept | "All kept" >> beam.Flatten(),
-            REJECTED: rejected | "All rejected" >> beam.Flatten(),
-            _FAILED: failed | "All failed" >> beam.Flatten(),
-        }
-        return Doors(*count_doors(namedtuple("Out", outputs)(**outputs), ...))
+        doors = Doors(
+            kept | "All kept" >> beam.Flatten(),
+            rejected | "All rejected" >> beam.Flatten(),
+            failed | "All failed" >> beam.Flatten(),
+        )
+        return count_doors(doors, doors.failed, STAGE)
 
 
 class _AtHand(beam.DoFn):
@@ -124,16 +124,19 @@ class _Fetch(beam.DoFn):
         searches = {search.task.reference.url: search for search in group[1]}
         fetch = FetchShard(self._config, self._folder, int(group[0]), last, self._lists)
         for url, outcome in fetch.run(map(_quest, searches.values())).items():
-            task = searches[url].task
-            match outcome:
-                case Known() if outcome.fetched.reason:
-                    yield TaggedOutput(REJECTED, _rejection(outcome.fetched))
-                case Known():
-                    yield replace(task, locations=(*task.locations, outcome.location))
-                case Quest():
-                    yield TaggedOutput(_MOVED, Search(task, outcome.seen))
-                case _:
-                    yield TaggedOutput(_FAILED, to_failure(task, outcome, STAGE))
+            yield _door(searches[url].task, outcome)
+
+
+def _door(task: ImageTask, outcome: Outcome) -> Any:
+    match outcome:
+        case Known() if outcome.fetched.reason:
+            return TaggedOutput(REJECTED, _rejection(outcome.fetched))
+        case Known():
+            return replace(task, locations=(*task.locations, outcome.location))
+        case Quest():
+            return TaggedOutput(_MOVED, Search(task, outcome.seen))
+        case _:
+            return TaggedOutput(_FAILED, to_failure(task, outcome, STAGE))
 
 
 def _rejection(fetched: Fetched) -> Rejection:

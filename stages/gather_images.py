@@ -1,17 +1,15 @@
-"""Gets the picture behind each image URL: from what lies at hand, else from the web.
+"""Gets the picture behind each image URL from where it lies.
 
 In: ImageTask.  Out: GatheredImage, decoded once; rejected Rejection where there is no picture to be
 had, failed Failure where we broke.
 
-A task's places (records of the crawl, then those of other sources) are tried in order, each with
-its own headers' opt-out honoured: an owner's no ends the search. Only then, and only if the config
-says so, the web is asked for the primary URL. Tasks, never pictures, are shuffled: by file, so that
-a file is read from front to back, or where the web is asked by host, so that a host is talked to by
-one worker.
+A task's places (records of the crawl, those of other sources, what was fetched) are tried in order,
+each with its own headers' opt-out honoured: an owner's no ends the search. Tasks, never pictures,
+are shuffled: by file, so that a file is read from front to back.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -23,42 +21,18 @@ from filters.consent import evidence
 from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import REJECTED, Doors, count_doors, to_failure
+from stages.imaging.config import GatherConfig
 from stages.imaging.decode import DecodeLimits, decode
 from stages.imaging.elements import GatheredImage, ImageTask
 from stages.imaging.hashing import sha256
-from stages.imaging.http_client import Headers, HttpConfig, Response, fetch_by_host
-from stages.imaging.opt_out import OptOutPolicy, check_listed
+from stages.imaging.opt_out import check_listed
 from stages.imaging.refusal import Reason, Refused
 from stages.imaging.sources import Crawl, Payload, Source, by_name
-from stages.imaging.urls import host_of
 
 STAGE = "gather_images"
 RULE = "gather"
 _FAILED = "failed"
 _STRETCH = 256 * 1024 * 1024  # of a file that one worker reads
-
-
-@dataclass(frozen=True)
-class GatherConfig:
-    """How images are gathered.
-
-    Attributes:
-      max_bytes: a longer image is not taken.
-    """
-
-    http: HttpConfig = field(default_factory=HttpConfig)
-    decode: DecodeLimits = field(default_factory=DecodeLimits)
-    opt_out: OptOutPolicy = field(default_factory=OptOutPolicy)
-    max_bytes: int = 16 * 1024 * 1024
-
-    def __post_init__(self) -> None:
-        if self.max_bytes < 1:
-            raise ValueError(f"gather: max_bytes is {self.max_bytes}, below 1")
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """What is asked before the web, in order."""
-        return (Crawl(),)
 
 
 @dataclass
@@ -74,15 +48,9 @@ class GatherImages(beam.PTransform):
 
     def expand(self, tasks: PCollection[ImageTask]) -> Any:
         """Returns `Doors`; Beam does not know the type and would warn of it."""
-        http = self.config.http
-        keyed = (
-            tasks | "By host" >> beam.Map(_by_host, http.shards)
-            if http.enabled
-            else tasks | "By file" >> beam.Map(_by_file)
-        )
-        # Crawl and web in one step: a runner may hold what two branches send into a Flatten.
         out = (
-            keyed
+            tasks
+            | "By file" >> beam.Map(_by_file)
             | "Group" >> beam.GroupByKey()
             | "Gather"
             >> beam.ParDo(
@@ -135,12 +103,15 @@ def at_hand(
       OSError: a file cannot be read.
     """
     refusals: list[Refused] = []
+    agents = (config.http.product.lower(),) if config.http.product else ()
     for place in task.locations:
         try:
             check_listed(opt_out_lists, place.url)
-            source = sources[place.source]
-            check = partial(config.opt_out.check, dated=place.crawl_time)
-            found = source.read(place, config.max_bytes, check)
+            # What was fetched says its own date.
+            dated = place.crawl_time if place.source == Crawl.name else ""
+            check = partial(config.opt_out.check, dated=dated, user_agents=agents)
+            found = sources[place.source].read(place, config.max_bytes, check)
+            check_listed(opt_out_lists, found.url)
             return to_image(task, found, config.decode)
         except Refused as refusal:
             if refusal.reason is Reason.OPTED_OUT:
@@ -158,10 +129,6 @@ def _by_file(task: ImageTask) -> tuple[str, ImageTask]:
         return f"none {_hashed(task.reference.url) % 256}", task
     first = task.locations[0]
     return f"{first.path} {first.offset // _STRETCH}", task
-
-
-def _by_host(task: ImageTask, shards: int) -> tuple[str, ImageTask]:
-    return str(_hashed(host_of(task.reference.url)) % shards), task
 
 
 def _hashed(text: str) -> int:
@@ -193,46 +160,14 @@ class _Gather(beam.DoFn):
         | TaggedOutput[Literal["rejected"], Rejection]
         | TaggedOutput[Literal["failed"], Failure]
     ]:
-        for_web: dict[str, ImageTask] = {}
         for task in sorted(group[1], key=_place):
-            outcome = _attempt(partial(at_hand, task, self._config, self._sources, self._lists))
-            if self._config.http.enabled and _may_ask(outcome):
-                for_web[task.reference.url] = task
-            else:
-                yield _door(task, outcome)
-        for url, answer in self._fetch(tuple(for_web)):
-            task = for_web[url]
-            if isinstance(answer, Exception):
-                yield _door(task, answer)
-            else:
-                yield _door(task, _attempt(partial(self._from_web, task, answer)))
+            yield _door(task, self._attempt(task))
 
-    def _from_web(self, task: ImageTask, answer: Response) -> GatheredImage:
-        check_listed(self._lists, answer.url)
-        found = Payload(answer.body, answer.headers, answer.status, "http")
-        return to_image(task, found, self._config.decode)
-
-    def _fetch(self, urls: tuple[str, ...]) -> Iterable[tuple[str, Response | Exception]]:
-        if not urls:
-            return ()
-        product = self._config.http.product.lower()
-
-        def check(headers: Headers) -> None:
-            self._config.opt_out.check(headers, user_agents=(product,))
-
-        return fetch_by_host(urls, self._config.http, self._config.max_bytes, check)
-
-
-def _attempt(get: Callable[[], GatheredImage]) -> GatheredImage | Exception:
-    try:
-        return get()
-    except Exception as error:  # noqa: BLE001  `_door` sends it through one
-        return error
-
-
-def _may_ask(outcome: GatheredImage | Exception) -> bool:
-    """Whether the web may be asked for what the crawl does not have."""
-    return isinstance(outcome, Refused) and outcome.reason is not Reason.OPTED_OUT
+    def _attempt(self, task: ImageTask) -> GatheredImage | Exception:
+        try:
+            return at_hand(task, self._config, self._sources, self._lists)
+        except Exception as error:  # noqa: BLE001  `_door` sends it through one
+            return error
 
 
 def _door(task: ImageTask, outcome: GatheredImage | Exception) -> Any:

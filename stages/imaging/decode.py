@@ -13,6 +13,7 @@ our own is checked on the header, and the warning is an error. OBELICS and img2d
 Pillow's protection off.
 """
 
+import re
 import struct
 import time
 import warnings
@@ -39,6 +40,10 @@ _MAX_SCANS = 100
 _HASHED_SIDE = 256
 _BLOCK = 8 * 1024  # of bytes between two looks at the clock
 _STRIP = 4_000_000  # pixels that are converted at a time
+# A page in place of a picture: what most servers send for one that is gone.
+_HTML = re.compile(
+    rb"(?:\xef\xbb\xbf|\s|<!--.*?-->)*<(?:!doctype html|html|head|body)\b", re.DOTALL
+)
 # What Pillow's decoders raise on broken bytes. A list, so that a fault of ours is not among them:
 # only calls into Pillow stand in the try block.
 _BROKEN = (
@@ -230,7 +235,9 @@ def _listed(data: bytes, limits: DecodeLimits) -> str:
     if found == "svg":
         raise DecodeError(Reason.SVG)
     if not found:
-        raise DecodeError(Reason.NOT_AN_IMAGE, f"starts with {data[:8]!r}")
+        html = _HTML.match(data[:1024].lower())
+        reason = Reason.HTML if html else Reason.NOT_AN_IMAGE
+        raise DecodeError(reason, f"starts with {data[:8]!r}")
     if found not in limits.formats:
         raise DecodeError(Reason.UNLISTED_FORMAT, found)
     # In coded data the byte 0xff never stands alone, so this counts scans and no accidents.

@@ -78,9 +78,10 @@ class FetchShard:
             by_host.setdefault(host_of(quest.at), deque()).append(quest)
         waiting = deque(sorted(by_host, key=lambda host: (-len(by_host[host]), host)))
 
-        async with self.client(
-            http, self.config.max_bytes, self._is_ours, self._permit
-        ) as client, asyncio.TaskGroup() as group:
+        async with (
+            self.client(http, self.config.max_bytes, self._is_ours, self._permit) as client,
+            asyncio.TaskGroup() as group,
+        ):
 
             async def lane(urls: deque[Quest]) -> None:
                 while urls:

@@ -286,9 +286,7 @@ class Store(Source):
             raise Refused(Reason(fetched.reason), fetched.detail)
         if fetched.n_bytes > max_bytes:
             raise Refused(Reason.TOO_LARGE, f"{fetched.n_bytes} bytes")
-        return Payload(
-            file.data(fetched.row), headers, fetched.status, "http", fetched.final_url
-        )
+        return Payload(file.data(fetched.row), headers, fetched.status, "http", fetched.final_url)
 
 
 class _File:

@@ -279,11 +279,9 @@ class HttpClient:
         try:
             response = await self._persist(once, trial)
         except FetchError as error:
-            silent = error.reason in _SILENT
-            known = self._host(trial.at)
-            known.failures = known.failures + 1 if silent else 0
+            if error.reason in _SILENT:
+                self._host(trial.at).failures += 1
             raise
-        self._host(trial.at).failures = 0
         return replace(response, attempts=trial.attempts)
 
     async def _persist(self, once: Callable[[], Awaitable[_T]], trial: Trial) -> _T:
@@ -468,6 +466,7 @@ class HttpClient:
         async with pool.stream(
             "GET", url, headers=sent, extensions={"timeout": timeouts}
         ) as answer:
+            self._host(url).failures = 0
             trial.status = answer.status
             headers = trial.headers = tuple(
                 (name.decode("latin-1").lower(), value.decode("latin-1"))

@@ -87,10 +87,19 @@ def test_every_table_of_the_corpus_is_written():
         assert tables == {"documents", "images", "rejected", "failed"}
 
 
+WEB = ("gather_images.http.enabled=true", "gather_images.http.user_agent=bot/1 (a@b.example)")
+
+
+def test_the_web_is_asked_only_if_the_config_says_so():
+    assert "Fetch images" not in top("sample", "images")
+    assert "Fetch images" in top("sample", "images", *WEB)
+
+
 def test_every_stage_that_is_counted_has_its_place_in_the_funnel():
     graphs = [(name, phase) for name, phases in PHASES.items() for phase in phases]
     graphs.append(("mmc4", "dedup_images", "deduplicate_images={}"))
     graphs.append(("mmc4", "images", "filter_images.embedded=[blank]"))
+    graphs.append(("sample", "images", *WEB))
     counted = {
         label.removeprefix("Count ").removesuffix(" kept")
         for graph in graphs

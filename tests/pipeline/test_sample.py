@@ -35,7 +35,7 @@ IMAGES = {
     "aspect": ("join_images", "short_side", "too_small"),  # 728 x 90: the first rule that objects
     "not_in_crawl": ("join_images", "gather", "not_in_crawl"),
     "broken": ("join_images", "gather", None),
-    "not_an_image": ("join_images", "gather", "not_an_image"),
+    "not_an_image": ("join_images", "gather", "html"),
     "image_opt_out": ("join_images", "gather", "opted_out"),
     "near_duplicate_image": ("join_images", "join_images", "near_duplicate_in_document"),
     "svg": ("extract_documents", "extraction", "svg"),

@@ -39,6 +39,15 @@ class _Handler(BaseHTTPRequestHandler):
             web.order.append(path)
             web.headers[path] = dict(self.headers)
             web.connections.add(self.client_address)
+            web.open += 1
+            web.most_open = max(web.most_open, web.open)
+        try:
+            self.serve(path)
+        finally:
+            with web.lock:
+                web.open -= 1
+
+    def serve(self, path):
         name = path.strip("/").replace("-", "_").partition(".")[0]
         getattr(self, f"serve_{name}", self.serve_other)(path)
 
@@ -112,6 +121,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
 
+    def serve_mute(self, path):  # takes the request and says nothing for a while
+        time.sleep(0.3)
+        self.close_connection = True
+
+    def serve_slow(self, path):
+        time.sleep(0.05)
+        self.answer(200, png())
+
+    def serve_tagged(self, path):  # answers conditional requests
+        known = self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since")
+        if known[0] == '"one"' or known[1]:
+            self.answer(304, ETag='"one"')
+        else:
+            self.answer(200, png(), ETag='"one"')
+
     def serve_loop(self, path):
         self.answer(302, Location="/loop.png")
 
@@ -129,6 +153,7 @@ class Web:
       requests: how often each path was asked for.
       order: paths in order.
       connections: addresses and ports that asked.
+      open, most_open: requests that are being answered, and the most there were at a time.
     """
 
     def __init__(self):
@@ -138,6 +163,7 @@ class Web:
         self.order = []
         self.headers = {}
         self.connections = set()
+        self.open = self.most_open = 0
         self.lock = threading.Lock()
         self.closed = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)

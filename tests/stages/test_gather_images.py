@@ -7,11 +7,14 @@ from apache_beam.testing.util import assert_that, equal_to
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from schemas.fetch import Fetched, Header
 from schemas.image import ImageLocation, ImageRecord, ImageReference, ImageScore
 from schemas.outcome import Kind, Rejection
-from stages.gather_images import RULE, STAGE, GatherConfig, GatherImages
+from stages.gather_images import RULE, STAGE, GatherImages
+from stages.imaging.config import GatherConfig
 from stages.imaging.decode import FORMATS, DecodeLimits
 from stages.imaging.elements import GatheredImage, ImageTask
+from stages.imaging.fetched import Writer
 from stages.imaging.hashing import sha256
 from stages.imaging.http_client import HttpConfig
 from stages.imaging.opt_out import OptOutPolicy
@@ -65,19 +68,6 @@ class Warc:
 @pytest.fixture
 def warc(tmp_path):
     return Warc(tmp_path / "images.warc.gz")
-
-
-def http(**fields):
-    defaults = {
-        "enabled": True,
-        "user_agent": "testbot/1.0 (+https://example.org/bot)",
-        "deadline": 5.0,
-        "backoff": 0.0,
-        "host_delay": 0.0,
-        "robots": False,
-        "allow_loopback": True,
-    }
-    return GatherConfig(http=HttpConfig(**{**defaults, **fields}))
 
 
 def check(p, out, kept=(), rejected=(), failed=()):
@@ -144,7 +134,7 @@ def test_every_way_to_have_no_picture_has_a_reason(beam_pipeline, warc, png, pho
         out = p | beam.Create(tasks) | GatherImages(config)
         reasons = out.rejected | beam.Map(lambda r: (r.url[17:-4], r.rule, r.reason))
         expected = {
-            "html": "not_an_image",
+            "html": "html",
             "cut": "truncated",
             "gone": "http_4xx",
             "down": "http_5xx",
@@ -163,34 +153,40 @@ def test_every_way_to_have_no_picture_has_a_reason(beam_pipeline, warc, png, pho
     assert counters(p) == {"kept": 1, **counted}
 
 
-def test_an_owners_no_ends_the_search(beam_pipeline, warc, web, png):
-    url = web.url("/ok.png")
-    places = (warc.add(png(), ("X-Robots-Tag", "noai"), url=url), warc.add(png(), url=url))
+def test_an_owners_no_ends_the_search(beam_pipeline, warc, png):
+    places = (warc.add(png(), ("X-Robots-Tag", "noai")), warc.add(png()))
     with beam_pipeline as p:
-        out = p | beam.Create([task(*places, url=url)]) | GatherImages(http())
-        check(p, out, rejected=[rejection("opted_out", "x-robots-tag: noai", url)])
-    assert web.requests.total() == 0
+        out = p | beam.Create([task(*places)]) | GatherImages()
+        check(p, out, rejected=[rejection("opted_out", "x-robots-tag: noai")])
 
 
-def test_what_was_found_under_a_listed_url_is_refused(beam_pipeline, warc, web, png, tmp_path):
+def test_what_was_found_under_a_listed_url_is_refused(beam_pipeline, warc, png, tmp_path):
     listed = tmp_path / "asked.txt"
-    listed.write_text("cdn.example\n" + web.url("/ok.png"))
+    listed.write_text("cdn.example\n")
     elsewhere = warc.add(png(), url="http://cdn.example/i.png")
-    moved = web.url("/moved.png")
-    web.pages["/moved.png"] = (302, b"", {"Location": "/ok.png"})
     with beam_pipeline as p:
-        tasks = p | beam.Create([task(elsewhere), task(url=moved)])
-        out = tasks | GatherImages(http(), opt_out_lists=(str(listed),))
+        tasks = p | beam.Create([task(elsewhere)])
+        out = tasks | GatherImages(opt_out_lists=(str(listed),))
         by_host = "host_listed: cdn.example in asked.txt line 1"
-        by_url = f"url_listed: {web.url('/ok.png')} in asked.txt line 2"
-        check(
-            p,
-            out,
-            rejected=[
-                rejection("opted_out", by_host),
-                rejection("opted_out", by_url, moved),
-            ],
-        )
+        check(p, out, rejected=[rejection("opted_out", by_host)])
+
+
+def test_what_was_fetched_lies_in_the_image_store(beam_pipeline, png, tmp_path):
+    writer = Writer(str(tmp_path))
+    sent = (Header("x-robots-tag", "testbot: noai"), Header("etag", '"1"'))
+    for name, headers in (("a", ()), ("b", ()), ("no", sent)):
+        url = f"http://a.example/{name}.png"
+        writer.add(Fetched(url, url, sha256=sha256(png()), status=200, headers=headers), png())
+    gone = "http://a.example/gone.png"
+    writer.add(Fetched(gone, gone, status=404, reason="http_4xx", detail="404"))
+    tasks = [task(known.location, url=url) for url, known in writer.close().items()]
+    http = HttpConfig(user_agent="testbot/1 (+https://example.org)")
+    config = GatherConfig(http=http)
+    with beam_pipeline as p:
+        out = p | beam.Create(tasks) | GatherImages(config, config.sources)
+        same = [record(png(), f"http://a.example/{name}.png", "http") for name in "ab"]
+        no = rejection("opted_out", "x-robots-tag: testbot: noai", "http://a.example/no.png")
+        check(p, out, kept=same, rejected=[no, rejection("http_4xx", "http_4xx: 404", gone)])
 
 
 def test_the_config_says_what_counts_as_a_no(beam_pipeline, warc, png):
@@ -219,62 +215,6 @@ def test_a_damaged_record_is_refused_and_a_missing_file_is_our_failure(
             errors, equal_to([("http://b/i.png", Kind.IMAGE, "FileNotFoundError")]), label="failed"
         )
     assert counters(p) == {"failed": 1, "rejected.gather.damaged_record": 1}
-
-
-def test_the_web_is_asked_for_what_the_crawl_lacks(beam_pipeline, web, warc, png):
-    web.pages["/no.png"] = (200, png(), {"X_Robots_Tag": "testbot: noai"})
-    web.pages["/lies.jpg"] = (200, b"<html>not found</html>", {"kind": "image/jpeg"})
-    here = web.url("/here.png")
-    missing, no, lies = (web.url(path) for path in ("/missing.png", "/no.png", "/lies.jpg"))
-    gone = web.url("/ok.png")
-    tasks = [
-        task(warc.add(png(9, 9), url=here), url=here),
-        task(warc.add(b"", url=gone, status="404 Not Found"), url=gone, documents=2),
-        *(task(url=url) for url in (missing, no, lies, "ftp://a/x.png")),
-    ]
-    with beam_pipeline as p:
-        out = p | beam.Create(tasks) | GatherImages(http())
-        check(
-            p,
-            out,
-            kept=[
-                record(png(9, 9), here, width=9, height=9),
-                record(
-                    png(), gone, "http", documents=2, same_bytes_documents=2, same_look_documents=2
-                ),
-            ],
-            rejected=[
-                rejection("http_4xx", "404", missing),
-                rejection("opted_out", "x-robots-tag: testbot: noai", no),
-                rejection("not_an_image", "starts with b'<html>no'", lies),
-                rejection("scheme", "ftp://a/x.png", "ftp://a/x.png"),
-            ],
-        )
-    assert counters(p) == {
-        "kept": 2,
-        "rejected.gather.http_4xx": 1,
-        "rejected.gather.opted_out": 1,
-        "rejected.gather.not_an_image": 1,
-        "rejected.gather.scheme": 1,
-    }
-    assert dict(web.requests) == {"/ok.png": 1, "/missing.png": 1, "/no.png": 1, "/lies.jpg": 1}
-
-
-def test_nobody_is_asked_unless_the_config_says_so(beam_pipeline, web):
-    with beam_pipeline as p:
-        out = p | beam.Create([task(url=web.url("/ok.png"))]) | GatherImages()
-        check(p, out, rejected=[rejection("not_in_crawl", "", web.url("/ok.png"))])
-    assert web.requests.total() == 0
-
-
-def test_loopback_is_out_of_reach_by_default(beam_pipeline, web):
-    url = web.url("/ok.png")
-    with beam_pipeline as p:
-        out = p | beam.Create([task(url=url)]) | GatherImages(http(allow_loopback=False))
-        check(
-            p, out, rejected=[rejection("forbidden_address", "127.0.0.1 leads to 127.0.0.1", url)]
-        )
-    assert web.requests.total() == 0
 
 
 def explode(path, offset, inner_offset, max_payload):

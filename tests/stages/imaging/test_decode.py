@@ -104,7 +104,8 @@ def test_only_listed_formats_are_decoded(shared_data):
     ("data", "reason"),
     [
         (b"", Reason.EMPTY),
-        (b"<html><body>not found</body></html>", Reason.NOT_AN_IMAGE),
+        (b"<html><body>not found</body></html>", Reason.HTML),
+        (b"\n<!-- 404 --> <!DOCTYPE HTML PUBLIC>", Reason.HTML),
         (b"BM is how this text starts, and it is long enough", Reason.NOT_AN_IMAGE),
         (b"%PDF-1.7", Reason.NOT_AN_IMAGE),
         (b"\xef\xbb\xbf\n<svg xmlns='http://www.w3.org/2000/svg'/>", Reason.SVG),

@@ -1,3 +1,4 @@
+import asyncio
 import itertools
 import socket
 import ssl
@@ -5,7 +6,16 @@ import threading
 
 import pytest
 
-from stages.imaging.http_client import FetchError, HttpClient, HttpConfig, Response, fetch_by_host
+from stages.imaging.addresses import ForbiddenAddress
+from stages.imaging.http_client import (
+    Elsewhere,
+    FetchError,
+    HttpClient,
+    HttpConfig,
+    Quest,
+    Trial,
+)
+from stages.imaging.network import Resolver
 from stages.imaging.opt_out import OptOutPolicy
 from stages.imaging.refusal import Reason, Refused
 
@@ -27,12 +37,34 @@ def config(**fields):
     return HttpConfig(**{**defaults, **fields})
 
 
-class Client(HttpClient):
-    """A client that notes its waits and does not wait."""
+class Client:
+    """A client with a loop of its own that notes its waits and does not wait."""
 
     def __init__(self, **fields):
         self.slept = []
-        super().__init__(config(**fields), CAP, sleep=self.slept.append)
+        self._runner = asyncio.Runner()
+        options = {name: fields.pop(name) for name in ("ours", "tls", "clock") if name in fields}
+        self._client = HttpClient(config(**fields), CAP, sleep=self._sleep, **options)
+
+    async def _sleep(self, seconds):
+        self.slept.append(seconds)
+
+    def fetch(self, url, **options):
+        quest = url if isinstance(url, Quest) else Quest(url)
+        return self._runner.run(self._client.fetch(quest, **options))
+
+    def fetch_all(self, urls):
+        async def fetch():
+            quests = (self._client.fetch(Quest(url)) for url in urls)
+            return await asyncio.gather(*quests, return_exceptions=True)
+
+        return self._runner.run(fetch())
+
+    def close(self):
+        if self._runner:
+            self._runner.run(self._client.__aexit__())
+            self._runner.close()
+            self._runner = None
 
 
 @pytest.fixture
@@ -125,7 +157,7 @@ def test_a_server_that_asks_for_a_day_is_not_asked_again(web, client):
 @pytest.mark.parametrize("path", ["/drip.png", "/drip-headers.png"])
 def test_a_server_that_never_ends_meets_the_deadline(web, client, path):
     error = refusal(client(deadline=0.3), web.url(path))
-    assert error.reason is Reason.TIMEOUT
+    assert error.reason is Reason.DEADLINE
     assert web.requests[path] == 1
 
 
@@ -137,14 +169,15 @@ def test_a_server_that_says_nothing_times_out_and_is_asked_again(client):
         assert len(fetcher.slept) == 1
 
 
-def test_the_deadline_holds_for_all_redirects_together(web, client):
+def test_the_deadline_holds_for_all_redirects_and_attempts_together(web, client):
     times = itertools.count()  # every look at the clock takes a second
-    fetcher = HttpClient(
-        config(deadline=40, max_redirects=100), CAP, sleep=lambda _: None, clock=lambda: next(times)
-    )
-    assert refusal(fetcher, web.url("/chain.png")).reason is Reason.TIMEOUT
-    assert web.requests.total() < 20
-    fetcher.close()
+    fetcher = client(deadline=40, max_redirects=100, clock=lambda: next(times))
+    assert refusal(fetcher, web.url("/chain.png")).reason is Reason.DEADLINE
+    assert web.requests.total() <= 40
+    web.pages["/broken.png"] = (503, b"", {})
+    fetcher = client(deadline=10, retries=1000, clock=lambda: next(times))
+    assert refusal(fetcher, web.url("/broken.png")).reason is Reason.HTTP_5XX
+    assert web.requests["/broken.png"] <= 10
 
 
 def test_a_body_over_the_cap_is_refused_and_not_read_on(web, client):
@@ -162,13 +195,13 @@ def test_a_coding_that_nobody_asked_for_is_undone_within_the_cap(web, client, pn
     web.pages["/coded.png"] = (200, gzip.compress(png()), {"Content_Encoding": "gzip"})
     assert client().fetch(web.url("/coded.png")).body == png()
     web.pages["/bomb.png"] = (200, gzip.compress(bytes(CAP * 50)), {"Content_Encoding": "gzip"})
-    assert refusal(client(), web.url("/bomb.png")).reason is Reason.TOO_LARGE
+    assert refusal(client(), web.url("/bomb.png")).reason is Reason.CONTENT_BOMB
     web.pages["/odd.png"] = (200, b"\x00\x01\x02", {"Content_Encoding": "compress"})
     assert refusal(client(), web.url("/odd.png")).reason is Reason.CONTENT_CODING
 
 
 def test_a_server_that_hangs_up_is_asked_again(web, client):
-    assert refusal(client(retries=1), web.url("/cut-off.png")).reason is Reason.CONNECTION
+    assert refusal(client(retries=1), web.url("/cut-off.png")).reason is Reason.CUT_SHORT
     assert web.requests["/cut-off.png"] == 2
 
 
@@ -180,14 +213,14 @@ def test_nobody_there(client):
 
 def test_no_such_name(client):
     error = refusal(client(retries=0), "http://no-such-host.invalid/x.png")
-    assert error.reason is Reason.CONNECTION
+    assert error.reason is Reason.DNS
 
 
 def test_redirects_are_followed_and_end(web, client, png):
     web.pages["/moved.png"] = (301, b"", {"Location": "/ok.png"})
     response = client().fetch(web.url("/moved.png"))
     assert (response.url, response.body) == (web.url("/ok.png"), png())
-    assert refusal(client(), web.url("/loop.png")).reason is Reason.TOO_MANY_REDIRECTS
+    assert refusal(client(), web.url("/loop.png")).reason is Reason.REDIRECT_LOOP
     assert web.requests["/loop.png"] == 1
     assert refusal(client(), web.url("/chain.png")).reason is Reason.TOO_MANY_REDIRECTS
     assert sum(web.requests[path] for path in web.requests if "chain" in path) == 6
@@ -238,29 +271,73 @@ def test_loopback_is_forbidden_unless_allowed(web, client, host):
     assert web.requests.total() == 0
 
 
-def test_the_connection_goes_to_the_address_that_was_checked(web, client, monkeypatch):
+@pytest.fixture
+def dialled(monkeypatch):
+    """The addresses that connections are made to, none of which is reached."""
+    found = []
+
+    async def sock_connect(self, sock, address):
+        found.append(address[:2])
+        raise OSError("no network here")
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
+    return found
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(client, monkeypatch, dialled):
     # A name server that answers the first question with a public address, then with ours.
-    answers = iter([["93.184.216.34"], ["127.0.0.1"], ["127.0.0.1"]])
+    answers = iter(["93.184.216.34", "127.0.0.1"])
     asked = []
 
     def getaddrinfo(host, port, *args, **kwargs):
         asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers)[0], port))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    connected = []
-
-    def create_connection(address, *args, **kwargs):
-        connected.append(address)
-        raise OSError("no network here")
-
-    monkeypatch.setattr(socket, "create_connection", create_connection)
     fetcher = client(allow_loopback=False, retries=0)
-    assert refusal(fetcher, "http://rebind.example/x.png").reason is Reason.CONNECTION
-    assert connected == [("93.184.216.34", 80)]
-    assert refusal(fetcher, "http://rebind.example/x.png").reason is Reason.FORBIDDEN_ADDRESS
-    assert connected == [("93.184.216.34", 80)]
+    for _ in range(2):  # the first answer is kept
+        assert refusal(fetcher, "http://rebind.example/x.png").reason is Reason.CONNECTION
+    assert dialled == [("93.184.216.34", 80)] * 2
+    later = client(allow_loopback=False, retries=0)
+    assert refusal(later, "http://rebind.example/x.png").reason is Reason.FORBIDDEN_ADDRESS
+    assert len(dialled) == 2
     assert asked == ["rebind.example"] * 2
+
+
+def test_an_answer_of_the_name_server_is_kept_for_a_while_and_its_silence_is_not(monkeypatch):
+    now = [0.0]
+    answers = [socket.gaierror(socket.EAI_AGAIN, "busy"), "93.184.216.34", "192.168.0.1"]
+
+    def getaddrinfo(host, port, *args, **kwargs):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answer, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def ask():
+        resolver = Resolver(False, timeout=5.0, keep=60.0, clock=lambda: now[0])
+        with pytest.raises(socket.gaierror):
+            await resolver.addresses("a.example", 80)
+        now[0] = 10.0
+        both = await asyncio.gather(*(resolver.addresses("a.example", 80) for _ in range(2)))
+        assert both == [["93.184.216.34"]] * 2
+        now[0] = 69.0
+        assert await resolver.addresses("a.example", 80) == ["93.184.216.34"]
+        now[0] = 70.0
+        with pytest.raises(ForbiddenAddress):
+            await resolver.addresses("a.example", 80)
+
+    asyncio.run(ask())
+
+
+def test_a_name_server_that_says_nothing_holds_nobody_up(client, monkeypatch):
+    silent = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: silent.wait(30))
+    error = refusal(client(connect_timeout=0.1, retries=1), "http://a.example/x.png")
+    assert (error.reason, error.transient) == (Reason.DNS, True)
+    silent.set()
 
 
 def test_a_name_with_one_private_address_among_public_ones_is_refused(client, monkeypatch):
@@ -272,11 +349,15 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(client, mo
     assert refusal(client(), "http://mixed.example/x.png").reason is Reason.FORBIDDEN_ADDRESS
 
 
-def test_certificates_are_verified(client, tmp_path):
+@pytest.fixture
+def certificate(tmp_path):
     pytest.importorskip("cryptography")
-    certificate, key = _self_signed(tmp_path)
+    return _self_signed(tmp_path)
+
+
+def test_certificates_are_verified(client, certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(*certificate)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
@@ -295,6 +376,41 @@ def test_certificates_are_verified(client, tmp_path):
         thread.join(5)
 
 
+def test_http_2_is_spoken_over_one_connection(client, certificate, png):
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.events import RequestReceived
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.set_alpn_protocols(["h2"])
+    accepted = []
+
+    def serve(server):
+        connection, _ = server.accept()
+        accepted.append(connection)
+        with context.wrap_socket(connection, server_side=True) as stream:
+            h2 = H2Connection(H2Configuration(client_side=False))
+            h2.initiate_connection()
+            stream.sendall(h2.data_to_send())
+            while data := stream.recv(65_536):
+                for event in h2.receive_data(data):
+                    if isinstance(event, RequestReceived):
+                        h2.send_headers(event.stream_id, [(":status", "200")])
+                        h2.send_data(event.stream_id, png(), end_stream=True)
+                stream.sendall(h2.data_to_send())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        trusting = ssl.create_default_context(cafile=certificate[0])
+        fetcher = client(tls=trusting, host_concurrency=3)
+        url = f"https://localhost:{server.getsockname()[1]}/x.png"
+        responses = [fetcher.fetch(url) for _ in range(2)] + fetcher.fetch_all([url] * 3)
+        assert [response.body for response in responses] == [png()] * 5
+    assert len(accepted) == 1
+
+
 def _self_signed(folder):
     import datetime
 
@@ -304,6 +420,7 @@ def _self_signed(folder):
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
     start = datetime.datetime(2020, 1, 1)
     certificate = (
         x509.CertificateBuilder()
@@ -313,6 +430,7 @@ def _self_signed(folder):
         .serial_number(1)
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=36_500))
+        .add_extension(names, critical=False)
         .sign(key, hashes.SHA256())
     )
     paths = folder / "certificate.pem", folder / "key.pem"
@@ -357,31 +475,58 @@ def test_the_target_of_a_redirect_is_held_to_robots_txt(web, client):
     assert web.requests["/ok.png"] == 0
 
 
+class Clock:
+    """A clock that a client's waits move on."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def waiting(clock, **fields):
+    fetcher = Client(clock=clock, **fields)
+
+    async def sleep(seconds):
+        fetcher.slept.append(round(seconds, 3))
+        clock.now += seconds
+
+    fetcher._client._sleep = sleep
+    return fetcher
+
+
 def test_crawl_delay_and_host_delay_are_waited_for(web):
-    now = [0.0]
-    slept = []
-
-    def sleep(seconds):
-        slept.append(round(seconds, 3))
-        now[0] += seconds
-
-    fetcher = HttpClient(
-        config(robots=True, host_delay=1.0), CAP, sleep=sleep, clock=lambda: now[0]
-    )
     web.robots = (200, b"User-agent: *\nCrawl-delay: 4\n")
+    fetcher = waiting(Clock(), robots=True, host_delay=1.0)
     for _ in range(3):
         fetcher.fetch(web.url("/ok.png"))
-    assert slept == [4.0, 4.0]
+    assert fetcher.slept == [4.0, 4.0]
     fetcher.close()
-    slept.clear()
-    fetcher = HttpClient(
-        config(robots=False, host_delay=1.0), CAP, sleep=sleep, clock=lambda: now[0]
-    )
+    clock = Clock()
+    fetcher = waiting(clock, host_delay=1.0)
     fetcher.fetch(web.url("/ok.png"))
-    now[0] += 0.25
+    clock.now += 0.25
     fetcher.fetch(web.url("/ok.png"))
-    assert slept == [0.75]
+    assert fetcher.slept == [0.75]
     fetcher.close()
+
+
+@pytest.mark.parametrize(
+    ("robots", "fields", "most"),
+    [
+        (b"", {}, 1),
+        (b"", {"host_concurrency": 3}, 3),
+        (b"", {"host_concurrency": 3, "address_concurrency": 2}, 2),
+        (b"User-agent: *\nCrawl-delay: 0.001\n", {"host_concurrency": 3}, 1),
+    ],
+)
+def test_so_many_requests_are_open_at_a_host_and_no_more(web, client, png, robots, fields, most):
+    web.robots = (200, robots)
+    urls = [web.url(f"/slow.png?{number}") for number in range(9)]
+    found = client(robots=True, **fields).fetch_all(urls)
+    assert [response.body for response in found] == [png()] * 9
+    assert web.most_open == most
 
 
 def test_a_crawl_delay_that_is_too_long_leaves_the_host_alone(web, client):
@@ -403,43 +548,58 @@ def test_headers_are_checked_before_the_body_is_read(web, client):
     assert not isinstance(error, FetchError)
 
 
-def test_a_dead_host_is_left_alone(client):
+@pytest.mark.parametrize("robots", [True, False])
+def test_a_dead_host_is_left_alone(client, robots):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    fetcher = client(max_host_failures=2, retries=0)
+    fetcher = client(max_host_failures=2, retries=0, robots=robots)
     url = f"http://127.0.0.1:{port}/x.png"
     reasons = [refusal(fetcher, url).reason for _ in range(4)]
-    assert reasons == [Reason.CONNECTION] * 2 + [Reason.DEAD_HOST] * 2
+    assert reasons == [Reason.CONNECTION] * 2 + [Reason.HOST_DOWN] * 2
 
 
-def test_many_hosts_each_in_turn(web, png):
-    web.pages.update({f"/{n}.png": (200, png(n + 1, 5), {}) for n in range(20)})
-    urls = [web.url(f"/{n}.png", host) for n in range(20) for host in ("127.0.0.1", "localhost")]
-    urls.append(web.url("/missing.png"))
-    found = dict(fetch_by_host(urls, config(threads=3), CAP, lambda headers: None))
-    assert found.keys() == set(urls)
-    assert isinstance(found.pop(web.url("/missing.png")), FetchError)
-    for url, response in found.items():
-        assert isinstance(response, Response)
-        assert response.body == png(int(url.rpartition("/")[2][:-4]) + 1, 5)
+def test_an_answer_shows_that_a_host_is_alive(web, client):
+    fetcher = client(max_host_failures=2, retries=0, deadline=0.3, read_timeout=0.1)
+    for _ in range(3):
+        assert refusal(fetcher, web.url("/mute.png")).reason is Reason.TIMEOUT
+        assert refusal(fetcher, web.url("/missing.png")).reason is Reason.HTTP_4XX
 
 
-def test_a_fault_of_ours_is_handed_on(web):
-    def check(headers):
-        raise RuntimeError("boom")
+def test_a_redirect_to_a_host_that_is_not_ours_is_handed_on(web, client, png):
+    web.pages["/away.png"] = (302, b"", {"Location": "//localhost/there.png"})
+    web.pages["/there.png"] = (302, b"", {"Location": "/ok.png"})
+    fetcher = client(ours=lambda url: "localhost" not in url)
+    quest = Quest(web.url("/away.png"))
+    with pytest.raises(Elsewhere) as caught:
+        fetcher.fetch(quest)
+    assert caught.value.quest.at == "http://localhost/there.png"
+    assert web.requests.total() == 1
+    onward = Quest(quest.url, (quest.at, web.url("/there.png")))
+    assert client().fetch(onward).body == png()
+    assert refusal(client(max_redirects=1), onward).reason is Reason.TOO_MANY_REDIRECTS
 
-    ((url, outcome),) = fetch_by_host([web.url("/ok.png")], config(), CAP, check)
-    assert url == web.url("/ok.png")
-    assert repr(outcome) == "RuntimeError('boom')"
+
+def test_what_did_not_change_is_not_sent_again(web, client):
+    url = web.url("/tagged.png")
+    first = client().fetch(url)
+    etag = dict(first.headers)["etag"]
+    again = client().fetch(Quest(url, etag=etag))
+    assert (again.status, again.body) == (304, b"")
+    dated = client().fetch(Quest(url, modified="Wed, 21 Oct 2015 07:28:00 GMT"))
+    assert dated.status == 304
+    changed = client().fetch(Quest(url, etag='"other"'))
+    assert (changed.status, changed.body) == (200, first.body)
+    web.pages["/odd.png"] = (304, b"", {})
+    assert refusal(client(), web.url("/odd.png")).reason is Reason.HTTP_3XX
 
 
-def test_threads_end_when_the_consumer_stops(web):
-    urls = [web.url("/ok.png?" + str(n)) for n in range(50)]
-    outcomes = fetch_by_host(urls, config(threads=2), CAP, lambda headers: None)
-    next(outcomes)
-    outcomes.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("fetch-")]
-    assert web.requests["/ok.png"] < 50
+def test_how_far_a_quest_came_is_told(web, client):
+    web.pages["/broken.png"] = (503, b"", {"Server": "teapot"})
+    trial = Trial(0.0, "")
+    refusal(client(retries=2), web.url("/broken.png"), trial=trial)
+    assert (trial.attempts, trial.status) == (3, 503)
+    assert ("server", "teapot") in trial.headers
+    assert client().fetch(web.url("/flaky.png")).attempts == 2
 
 
 @pytest.mark.parametrize(
@@ -450,7 +610,8 @@ def test_threads_end_when_the_consumer_stops(web):
         ({"user_agent": "(https://example.org)"}, "no product name"),
         ({"deadline": 0}, "deadline is 0"),
         ({"host_delay": -1}, "host_delay is -1"),
-        ({"threads": 0}, "threads is 0"),
+        ({"hosts": 0}, "hosts is 0"),
+        ({"host_concurrency": 0}, "host_concurrency is 0"),
         ({"retries": -1}, "below 0"),
     ],
 )

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from stages.imaging.robots import Robots, Verdict, read
@@ -12,32 +14,34 @@ Allow: /ours/but/
 """
 
 
-def robots(agent, status=200, body=BODY):
-    asked = []
+def asked(agent, urls, status=200, body=BODY):
+    """The verdict and the delay of each URL, all asked for at once, and what was fetched."""
+    fetched = []
 
-    def fetch(url):
-        asked.append(url)
+    async def fetch(url):
+        fetched.append(url)
+        await asyncio.sleep(0)
         return status, body
 
-    return Robots(agent, fetch), asked
+    async def ask():
+        rules = Robots(agent, fetch)
+        verdicts = await asyncio.gather(*map(rules.verdict, urls))
+        return verdicts, [await rules.delay(url) for url in urls]
+
+    return *asyncio.run(ask()), fetched
 
 
 def test_the_group_of_the_agent_wins():
-    ours, _ = robots("weft")
-    assert ours.verdict("https://a.example/ours/i.png") is Verdict.DISALLOWED
-    assert ours.verdict("https://a.example/ours/but/i.png") is Verdict.ALLOWED
-    assert ours.verdict("https://a.example/private/i.png") is Verdict.ALLOWED
-    assert ours.delay("https://a.example/") == 0
-    others, _ = robots("otherbot")
-    assert others.verdict("https://a.example/private/i.png") is Verdict.DISALLOWED
-    assert others.delay("https://a.example/") == 2
+    urls = [f"https://a.example/{path}" for path in ("ours/i", "ours/but/i", "private/i")]
+    no, yes = Verdict.DISALLOWED, Verdict.ALLOWED
+    assert asked("weft", urls)[:2] == ([no, yes, yes], [0, 0, 0])
+    assert asked("otherbot", urls)[:2] == ([yes, yes, no], [2, 2, 2])
 
 
 def test_a_site_is_asked_once_and_sites_are_told_apart():
-    ours, asked = robots("weft")
-    for url in ("http://a/1", "http://u:p@a/2", "https://a/3", "http://a:81/4", "http://a/5"):
-        ours.verdict(url)
-    assert asked == ["http://a/robots.txt", "https://a/robots.txt", "http://a:81/robots.txt"]
+    urls = ("http://a/1", "http://u:p@a/2", "https://a/3", "http://a:81/4", "http://a/5")
+    fetched = asked("weft", urls)[2]
+    assert fetched == ["http://a/robots.txt", "https://a/robots.txt", "http://a:81/robots.txt"]
 
 
 @pytest.mark.parametrize(
@@ -57,5 +61,4 @@ def test_no_rules(status, verdict):
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff\xfe", b"<html>not found</html>"])
 def test_what_is_no_robots_txt_forbids_nothing(body):
-    ours, _ = robots("weft", body=body)
-    assert ours.verdict("http://a/i.png") is Verdict.ALLOWED
+    assert asked("weft", ["http://a/i.png"], body=body)[0] == [Verdict.ALLOWED]
