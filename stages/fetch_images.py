@@ -132,7 +132,7 @@ def _door(task: ImageTask, outcome: Outcome) -> Any:
         case Known() if outcome.fetched.reason:
             return TaggedOutput(REJECTED, _rejection(outcome.fetched))
         case Known():
-            return replace(task, locations=(*task.locations, outcome.location))
+            return replace(task, locations=(outcome.location, *task.locations))
         case Quest():
             return TaggedOutput(_MOVED, Search(task, outcome.seen))
         case _:
