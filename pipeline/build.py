@@ -1,11 +1,11 @@
 """The wiring: which stage feeds which, and where a phase ends on disk.
 
-    extract   read_pages > filter_pages > extract_documents > filter_text
-    dedup     deduplicate
-    images    count_references > filter_references > locate > fetch > gather > filter > embed
-              > filter > store > count > filter
+    extract       read_pages > filter_pages > extract_documents > filter_text
+    dedup         deduplicate
+    images        count_references > filter_references > locate > fetch > gather > filter > embed
+                  > filter > store > count > filter
     dedup_images  deduplicate_by_images, deduplicate_images
-    assemble  join_images > filter_documents > place_images > filter_placed > write_shards
+    assemble      join_images > filter_documents > place_images > filter_placed > write_shards
 
 Each phase is one Beam job. What flows inside it is fused or is ids; what goes to the next phase
 lies on disk, cut into buckets by document id.

@@ -37,10 +37,9 @@ class SemanticConfig:
     Of a cluster the image with the most pixels stays, then that of the smallest id.
 
     Attributes:
-      threshold: least cosine of two duplicates: 1 - epsilon in SemDeDup, which tunes it to the
-        share that is to stay and publishes no value for other models. At .95 ViT-B and ViT-L
-        features of edited copies of a picture mostly meet and those of two pictures mostly do not;
-        judge it by the scores of the rejected.
+      threshold: least cosine of two duplicates: 1 - epsilon in SemDeDup, which chooses it by the
+        share of a corpus that is to stay. The default is ours and was not tried on the features of
+        a large model: `policy: flag` shows what another one would take.
       cells: number of k-means cells; None takes one for each 1,024 images.
       probes: in how many cells an image is looked at, its nearest ones.
       training: images that k-means sees at most, those of the smallest ids, which are hashes; they
