@@ -137,10 +137,14 @@ def load(path: str) -> OptOutList:
       OSError: it cannot be read.
     """
     found, name = OptOutList(), re.split(r"[/\\]", path)[-1]
-    entries = {".parquet": _parquet, ".jsonl": _log}.get(Path(path).suffix, _text)
-    for number, entry in entries(path):
+    for number, entry in read_entries(path):
         found.add(entry, f"{name} line {number}")
     return found
+
+
+def read_entries(path: str) -> Iterator[tuple[int, str]]:
+    """The entries of a file as they are written, each with its line or row, from 1."""
+    return {".parquet": _parquet, ".jsonl": _log}.get(Path(path).suffix, _text)(path)
 
 
 def _read(path: str) -> bytes:

@@ -44,6 +44,7 @@ from stages.filter_images import FilterImages, FilterReferences
 from stages.filter_pages import FilterPages
 from stages.filter_text import FilterText
 from stages.gather_images import GatherImages
+from stages.honour_takedowns import HonourTakedowns
 from stages.imaging.fetched import FOLDER
 from stages.inputs import WarcFile
 from stages.join_images import JoinConfig, JoinImages, joined
@@ -82,6 +83,7 @@ class Plan:
     Attributes:
       inputs: the WARC files, sorted by name.
       output: folder of the corpus.
+      takedowns: path of the log of takedowns in `output`, empty where there is none.
       buckets: into how many parts documents are cut; the number of shards of each table.
     """
 
@@ -89,6 +91,7 @@ class Plan:
     inputs: tuple[WarcFile, ...]
     output: str
     buckets: int
+    takedowns: str = ""
 
     def folder(self, phase: str) -> str:
         """Where a phase works."""
@@ -97,6 +100,9 @@ class Plan:
     def rules(self, listed: type[Any], rules: Sequence[Rule]) -> tuple[Rule, ...]:
         """Rules, and before them the one that `listed` makes of the lists of opt-outs."""
         lists = self.config.opt_out_lists
+        if self.takedowns and listed is not ListedPages:
+            # Not needed for the corpus to be without them, but nobody is asked for them again.
+            lists = (*lists, self.takedowns)
         return (listed(lists), *rules) if lists else tuple(rules)
 
     @property
@@ -316,6 +322,10 @@ def build_assemble(p: beam.Pipeline, plan: Plan) -> None:
         plan.folder_of(IMAGES),
         plan.folder_of(DEDUP_IMAGES),
     )
+    if plan.takedowns:
+        ledger.entered("honour_takedowns", documents)
+        honoured = documents | "Honour takedowns" >> HonourTakedowns(plan.takedowns)
+        documents = ledger.left("honour_takedowns", honoured, "pruned").kept
     if config.gather_images:
         ledger.entered("join_images", documents)
         joined = documents | "Join images" >> JoinImages(config.join_images)

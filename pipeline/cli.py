@@ -439,6 +439,59 @@ def validate(out: OutArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def takedown(
+    out: OutArgument,
+    url: Annotated[
+        list[str] | None, typer.Option("--url", metavar="URL", help="A page's or an image's URL.")
+    ] = None,
+    host: Annotated[
+        list[str] | None, typer.Option("--host", metavar="HOST", help="A host and all below it.")
+    ] = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option("--sha256", metavar="HEX", help="An image's SHA-256.")
+    ] = None,
+    lists: Annotated[
+        list[str] | None,
+        typer.Option("--list", metavar="FILE", help="Text, one entry a line, or Parquet."),
+    ] = None,
+    date: Annotated[
+        str, typer.Option(metavar="DATE", help="When it was asked for; noted as it is.")
+    ] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="By whom, or why; noted.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go and change nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove pages and images from a finished corpus, and keep later runs from bringing them back.
+
+    Rewrites the shards concerned, empties the bytes in OUT/_work, leaves rows in the rejected table
+    and notes the takedown in OUT/takedowns.jsonl and in the manifest. Copies of a removed image
+    under other URLs go too. A command that was cut off is given again.
+
+    **Examples**
+
+        weft takedown corpus/ --host example.org --date 2026-01-31
+
+        weft takedown corpus/ --url https://example.org/picture.jpg --dry-run
+
+        weft takedown corpus/ --list asked.txt --note 'mail of 31 January'
+    """
+    from pipeline.takedown import request_of, take_down
+
+    request = request_of(host or [], url or [], sha256 or [], lists or [], date, note)
+    removed = take_down(out, request, dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, "removed": removed})
+        return
+    verb = "would go" if dry_run else "removed"
+    output_console().print(
+        f"{removed['documents']:,} documents, {removed['images']:,} images and "
+        f"{removed['nodes']:,} places of images in other documents {verb}"
+    )
+
+
 def _say_valid(out: str) -> None:
     from pipeline.card import table_totals
     from pipeline.corpus import open_corpus

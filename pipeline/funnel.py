@@ -115,6 +115,7 @@ STAGES = [
     "filter_scored_images",
     "deduplicate_by_images",
     "deduplicate_images",
+    "honour_takedowns",
     "join_images",
     "filter_documents",
     "place_images",

@@ -20,9 +20,11 @@ from pipeline.config import Config, digest_of, load_config, resolved
 from pipeline.corpus import MANIFEST, corpus_digest
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
+from pipeline.takedown import log_digest, read_log
 from schemas.corpus import SCHEMA_VERSION, TABLES
 from stages import files
 from stages.clip import EMBEDDED, EMBEDDED_FOLDER, LOCAL
+from stages.honour_takedowns import LOG
 from stages.imaging.config import store_folder
 from stages.inputs import list_inputs
 from stages.read_rows import RESULT
@@ -78,7 +80,8 @@ def run(
         raise UserError(str(error)) from None
     size = sum(warc.size or TYPICAL_WARC for warc in warcs)
     buckets = config.write.shards or max(1, -(-size // BYTES_A_SHARD))
-    plan = Plan(config, warcs, output, buckets)
+    takedowns = files.join(output, LOG)
+    plan = Plan(config, warcs, output, buckets, takedowns if files.exists(takedowns) else "")
     console.print(f"{len(warcs)} WARC files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
 
     fingerprint = digest_of(
@@ -92,6 +95,7 @@ def run(
     settings = resolved(config)
     tallies: list[dict[str, Any]] = []
     shards: list[dict[str, Any]] = []
+    ran = False
     for phase in plan.phases:
         sections = [settings[name] for name in SECTIONS[phase]]
         fingerprint = digest_of([fingerprint, sections, named_files(sections)])
@@ -100,9 +104,15 @@ def run(
             console.print(f"{phase}: finished earlier, skipped")
         else:
             result = _run_phase(plan, phase, fingerprint, options, console)
+            ran = True
         tallies += result["tallies"]
         shards += result["corpus"]
+    if not ran:  # what the manifest says may be younger than the phases: a takedown
+        finished: dict[str, Any] = json.loads(files.read_bytes(files.join(output, MANIFEST)))
+        return finished
     manifest = _manifest(plan, settings, shards, tallies)
+    if plan.takedowns:
+        manifest["takedowns"] = read_log(output)
     _publish(plan, manifest)
     return manifest
 
@@ -151,9 +161,12 @@ def beam_options(arguments: Sequence[str]) -> PipelineOptions:
 
 def _finished(plan: Plan, phase: str, fingerprint: str) -> dict[str, Any] | None:
     path = files.join(plan.folder(phase), PHASE_MANIFEST)
-    if not files.exists(path) or json.loads(files.read_bytes(path))["fingerprint"] != fingerprint:
+    manifest = json.loads(files.read_bytes(path)) if files.exists(path) else {}
+    if manifest.get("fingerprint") != fingerprint:
         return None
     if phase == ASSEMBLE and not files.exists(files.join(plan.output, MANIFEST)):
+        return None
+    if phase == ASSEMBLE and manifest["takedowns"] != log_digest(plan.output):
         return None
     result: dict[str, Any] = json.loads(files.read_bytes(files.join(plan.folder(phase), RESULT)))
     return result
@@ -168,6 +181,7 @@ def _run_phase(
         stale += [files.join(plan.output, name) for name in (MANIFEST, "README.md", *TABLES)]
     else:
         stale.append(files.join(plan.output, MANIFEST))
+    takedowns = log_digest(plan.output)  # as the phase finds it
     _remove(stale)
     files.write_atomically(files.join(folder, STARTED), b"")
     with console.status(f"{phase} ..."):
@@ -177,6 +191,8 @@ def _run_phase(
     result: dict[str, Any] = json.loads(files.read_bytes(files.join(folder, RESULT)))
     check(result["tallies"], plan.config.run.max_failure_ratio, len(plan.inputs))
     manifest = {"fingerprint": fingerprint, "phase": phase}
+    if phase == ASSEMBLE:
+        manifest["takedowns"] = takedowns
     files.write_atomically(files.join(folder, PHASE_MANIFEST), json.dumps(manifest).encode())
     written = sum(file["rows"] for file in result["corpus"] or result["files"])
     console.print(f"{phase}: done, {written:,} rows written")

@@ -24,6 +24,11 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def sha256_of(path: str) -> str:
+    """SHA-256 of a small file, empty where there is none."""
+    return hashlib.sha256(read_bytes(path)).hexdigest() if exists(path) else ""
+
+
 def exists(path: str) -> bool:
     return FileSystems.exists(path)
 

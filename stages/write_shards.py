@@ -181,11 +181,11 @@ class _WriteShard(beam.DoFn):
         rows = self._table.rows(pa.concat_tables(parts)) if parts else iter(())
         name = f"{self._table.name}/part-{bucket:05d}-of-{self._buckets:05d}.parquet"
         with files.atomic_output(files.join(self._output, name)) as output:
-            count = _write_table(output, self._table, rows)
+            count = write_table(output, self._table, rows)
         yield WrittenFile(self._table.name, name, count, output.n_bytes, output.sha256)
 
 
-def _write_table(output: Any, table: ShardTable, rows: Iterator[dict[str, Any]]) -> int:
+def write_table(output: Any, table: ShardTable, rows: Iterator[dict[str, Any]]) -> int:
     """Writes row groups bounded in bytes and rows; returns the number of rows."""
     # Image bytes are compressed already: zstd costs 40 % of the rows a second and gains nothing.
     compression = {name: "none" for name in table.uncompressed}
