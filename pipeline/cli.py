@@ -595,6 +595,84 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command()
+def crawl(
+    snapshot: Annotated[
+        str,
+        typer.Argument(metavar="[SNAPSHOT]", help="E.g. CC-MAIN-2024-10.", show_default=False),
+    ] = "",
+    number: Annotated[
+        int, typer.Option("--pick", "-n", min=0, metavar="N", help="Take N files, by hash.")
+    ] = 0,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="LIST", help="Write their URLs to a file.", show_default=False
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Another number takes others.")] = 0,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="warc, or cc-index-table: the columnar index.")
+    ] = "warc",
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Ask for the size of each file that was taken.")
+    ] = False,
+    rate: Annotated[
+        float,
+        typer.Option(help="Pages a CPU second; scripts/bench/reading.py measures it.", min=0.001),
+    ] = 50.0,
+    price: Annotated[float, typer.Option(help="Price of a CPU hour.", min=0.0)] = 0.0,
+    base: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Where the files lie, if not there.", show_default=False),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List Common Crawl's snapshots, pick files of one and estimate what they take.
+
+    **Examples**
+
+        weft crawl
+
+        weft crawl CC-MAIN-2024-10 --pick 8 -o crawl.paths
+
+        weft run mmc4 -i crawl.paths -o corpus/
+    """
+    _hush()
+    from pipeline import crawl as of
+
+    console = output_console()
+    if not snapshot:
+        listed = of.snapshots()
+        if as_json:
+            print_json(listed)
+        else:
+            of.print_snapshots(console, listed)
+        return
+    if kind not in of.KINDS:
+        raise UserError(f"--kind {kind}: must be one of {', '.join(of.KINDS)}")
+    urls = of.paths(snapshot, kind, base or of.COMMON_CRAWL)
+    taken = of.pick(urls, number, seed) if number else urls
+    n_bytes = sum(of.sizes(taken)) if sizes else None
+    found = of.estimate(len(taken), n_bytes, rate, price) if kind == "warc" else {}
+    if output:
+        try:
+            with open(output, "w", encoding="ascii") as file:
+                file.writelines(f"{url}\n" for url in taken)
+        except OSError as error:
+            raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+    if as_json:
+        print_json({"snapshot": snapshot, "of": len(urls), **found, "urls": taken})
+        return
+    if not output:
+        for url in taken if number else ():
+            console.print(clean(url), soft_wrap=True)
+    if found:
+        of.print_estimate(error_console() if number and not output else console, snapshot, found)
+    else:
+        console.print(f"{clean(snapshot)}: {len(taken):,} files")
+
+
 @app.command("what-if")
 def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = False) -> None:
     """Say what other thresholds would keep, from the scores in the tables, without a run.

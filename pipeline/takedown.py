@@ -119,8 +119,8 @@ def request_of(
                 if _kind(entry) != kind:
                     raise ValueError(f"{entry!r} is given as {kind} and looks like {_kind(entry)}")
                 kinds[kind].append(entry)
-        distinct = (tuple(dict.fromkeys(entries)) for entries in kinds.values())
-        request = Request(*distinct, date=date, note=note)
+        distinct = [tuple(dict.fromkeys(entries)) for entries in kinds.values()]
+        request = Request(distinct[0], distinct[1], distinct[2], date, note)
         _to_list([asdict(request)])
     except (ValueError, OSError) as error:
         raise UserError(f"takedown: {error}") from None

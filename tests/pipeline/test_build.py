@@ -13,8 +13,8 @@ from stages.inputs import WarcFile
 WARCS = (WarcFile("a.warc.gz", "/nowhere/a.warc.gz", 7),)
 
 
-def plan(name, *sets):
-    return Plan(load_config(name, sets), WARCS, "/nowhere/out", 3)
+def plan(name, *sets, takedowns=""):
+    return Plan(load_config(name, sets), WARCS, "/nowhere/out", 3, takedowns)
 
 
 @cache
@@ -80,6 +80,16 @@ def test_images_are_deduplicated_where_the_config_asks_for_it():
     assert "Deduplicate images" not in top("obelics", "dedup_images")
 
 
+def test_takedowns_are_honoured_where_there_were_any(tmp_path):
+    log = tmp_path / "takedowns.jsonl"
+    log.write_text("")
+    made = plan("extract", takedowns=str(log))
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    made.phases["assemble"](pipeline, made)
+    assert "Count honour_takedowns kept" in pipeline.applied_labels
+    assert "Count honour_takedowns kept" not in top("extract", "assemble")
+
+
 def test_every_table_of_the_corpus_is_written():
     for name in PHASES:
         found = top(name, "assemble")
@@ -100,7 +110,7 @@ def test_every_stage_that_is_counted_has_its_place_in_the_funnel():
     graphs.append(("mmc4", "dedup_images", "deduplicate_images={}"))
     graphs.append(("mmc4", "images", "filter_images.embedded=[blank]"))
     graphs.append(("sample", "images", *WEB))
-    counted = {
+    counted = {"honour_takedowns"} | {
         label.removeprefix("Count ").removesuffix(" kept")
         for graph in graphs
         for label in top(*graph)
