@@ -135,9 +135,10 @@ def _summary(manifest: dict[str, Any]) -> list[str]:
     documents, images = totals["documents"], totals["images"]
     inputs = manifest["inputs"]
     read = sum(file["size"] for file in inputs)
+    kind = "index" if manifest["config"].get("read", {}).get("cc_index") else "WARC"
     return [
         f"{documents['rows']:,} documents and {images['rows']:,} images, made by weft "
-        f"{manifest['weft_version']} from {len(inputs):,} WARC "
+        f"{manifest['weft_version']} from {len(inputs):,} {kind} "
         f"file{'' if len(inputs) == 1 else 's'} ({size(read)}). Each document keeps its text and "
         "its images in the order of the page, and says which sentence each image goes with.",
         "",

@@ -77,7 +77,8 @@ def run(
             "--input",
             "-i",
             metavar="PATH",
-            help="A WARC file, glob, folder, or list of paths; may be given again.",
+            help="A WARC file, glob, folder, or list of paths; may be given again. "
+            "With read.cc_index: files of a columnar index.",
             show_default=False,
         ),
     ],

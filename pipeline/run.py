@@ -57,7 +57,7 @@ def run(
 
     Args:
       config_path: path of a config, or name of a preset.
-      inputs: WARC files, globs, folders or lists of paths.
+      inputs: WARC files, globs, folders or lists of paths; with `read.cc_index` index files.
       output: folder of the corpus, on any filesystem that Beam knows.
       sets: ``section.key=value`` each.
       beam_args: options of the Beam runner; FnApiRunner by default.
@@ -75,14 +75,15 @@ def run(
     options = beam_options(beam_args)
     output = output if "://" in output else os.path.abspath(output)
     try:
-        warcs = list_inputs(inputs)
+        warcs = list_inputs(inputs, index=config.read.cc_index is not None)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
     size = sum(warc.size or TYPICAL_WARC for warc in warcs)
     buckets = config.write.shards or max(1, -(-size // BYTES_A_SHARD))
     takedowns = files.join(output, LOG)
     plan = Plan(config, warcs, output, buckets, takedowns if files.exists(takedowns) else "")
-    console.print(f"{len(warcs)} WARC files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
+    kind = "index" if config.read.cc_index else "WARC"
+    console.print(f"{len(warcs)} {kind} files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
 
     fingerprint = digest_of(
         {
@@ -127,7 +128,8 @@ def named_files(settings: Any) -> dict[str, str]:
         stores = {path: _names(store_folder(path)) for path in settings["stores"]}
         return stores | named_files({k: v for k, v in settings.items() if k != "stores"})
     if isinstance(settings, dict | list):
-        inner = settings.values() if isinstance(settings, dict) else settings
+        # A crawl is too large to hash; each record that is read of it is checked.
+        inner = settings if isinstance(settings, list) else _without(settings, "base").values()
         return {path: digest for value in inner for path, digest in named_files(value).items()}
     if not isinstance(settings, str):
         return {}
@@ -145,6 +147,10 @@ def named_files(settings: Any) -> dict[str, str]:
 
 def _names(folder: str) -> str:
     return digest_of([path.rpartition("/")[2] for path in files.listed(folder, "*/*.parquet")])
+
+
+def _without(settings: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != key}
 
 
 def beam_options(arguments: Sequence[str]) -> PipelineOptions:

@@ -25,6 +25,7 @@ from apache_beam.io.filesystems import FileSystems
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 _ARCHIVE = re.compile(r"\.w?arc(\.(gz|zst|lz4|bz2|xz))?$|\.wacz$", re.IGNORECASE)
+_INDEX = re.compile(r"\.parquet$", re.IGNORECASE)
 _LIST = re.compile(r"\.(paths|txt)(\.gz)?$", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _IN_WACZ = re.compile(r"(?i)(?<=\.wacz)!")
@@ -53,13 +54,18 @@ class _Found(NamedTuple):
     modified: float = 0.0
 
 
-def list_inputs(inputs: Sequence[str], crawl_prefix: str = COMMON_CRAWL) -> tuple[WarcFile, ...]:
-    """Lists the archive files that inputs stand for, each once, sorted by name.
+def list_inputs(
+    inputs: Sequence[str], crawl_prefix: str = COMMON_CRAWL, index: bool = False
+) -> tuple[WarcFile, ...]:
+    """Lists the files that inputs stand for, each once, sorted by name.
 
     A directory and a glob stand for every WARC, ARC and WACZ file that they match; a file given by
     itself is taken whatever it is called. In a list (``*.paths``, ``*.txt``, each also ``.gz``) a
     line is a URL, an absolute path, a path relative to the list, or a Common Crawl path
-    ``crawl-data/...``, which gets `crawl_prefix`.
+    ``crawl-data/...`` or ``cc-index/...``, which gets `crawl_prefix`.
+
+    Args:
+      index: the files are not archives but parts of a columnar index, ``*.parquet``.
 
     The name of a file is its path from ``crawl-data/`` on, else its path relative to the directory
     that all such files have in common.
@@ -67,7 +73,17 @@ def list_inputs(inputs: Sequence[str], crawl_prefix: str = COMMON_CRAWL) -> tupl
     Raises:
       ValueError: an input matches nothing, or two files have one name.
     """
-    found = {file.path: file for text in inputs for file in _expand(text, crawl_prefix)}
+    wanted = _INDEX if index else _ARCHIVE
+    found = {file.path: file for text in inputs for file in _expand(text, crawl_prefix, wanted)}
+    for path in found:
+        if index and not _INDEX.search(path):
+            raise ValueError(
+                f"inputs: {path} is no Parquet file; read.cc_index reads an index, not archives"
+            )
+        if not index and _INDEX.search(path):
+            raise ValueError(
+                f"inputs: {path} is no archive; set read.cc_index to read what an index lists"
+            )
     names = _names(list(found))
     paths: dict[str, str] = {}
     for path, name in sorted(names.items()):
@@ -79,14 +95,17 @@ def list_inputs(inputs: Sequence[str], crawl_prefix: str = COMMON_CRAWL) -> tupl
     )
 
 
-def open_input(path: str, offset: int = 0) -> BinaryIO:
+def open_input(path: str, offset: int = 0, stop: int | None = None) -> BinaryIO:
     """Opens a file for reading as it is stored, seekable, at `offset`.
+
+    Args:
+      stop: byte after the last that is wanted; a server is asked for no more.
 
     Raises:
       OSError: it cannot be opened.
       zipfile.BadZipFile, KeyError: the WACZ around it is damaged, or lacks it.
     """
-    file = _open(path)
+    file = _open(path, stop)
     if offset:
         file.seek(offset)
     return file
@@ -135,17 +154,17 @@ def _is_stored(info: zipfile.ZipInfo) -> bool:
     return info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 0x1
 
 
-def _expand(text: str, crawl_prefix: str) -> Iterator[_Found]:
+def _expand(text: str, crawl_prefix: str, wanted: re.Pattern[str]) -> Iterator[_Found]:
     text = text.removeprefix("file://")
     scheme = _scheme(text)
     if not scheme:
-        found = _expand_local(text)
+        found = _expand_local(text, wanted)
     elif scheme in ("http", "https"):
         if "*" in text:
             raise ValueError(f"inputs: {text} is a glob, which https cannot list; give a list file")
         found = [_Found(text)]
     else:
-        found = _expand_remote(text)
+        found = _expand_remote(text, wanted)
     for file in found:
         if _LIST.search(file.path) and not _ARCHIVE.search(file.path):
             yield from _read_list(file.path, crawl_prefix)
@@ -153,7 +172,7 @@ def _expand(text: str, crawl_prefix: str) -> Iterator[_Found]:
             yield file
 
 
-def _expand_local(text: str) -> list[_Found]:
+def _expand_local(text: str, wanted: re.Pattern[str]) -> list[_Found]:
     path = os.path.abspath(os.path.expanduser(text))
     if os.path.isfile(path):
         return [_local(path)]
@@ -161,9 +180,11 @@ def _expand_local(text: str) -> list[_Found]:
         inside = [os.path.join(root, name) for root, _, names in os.walk(path) for name in names]
     else:
         inside = glob.glob(path, recursive=True)
-    found = [_local(p) for p in sorted(inside) if _ARCHIVE.search(p) and os.path.isfile(p)]
+    found = [_local(p) for p in sorted(inside) if wanted.search(p) and os.path.isfile(p)]
     if not found:
         if os.path.isdir(path) or inside:
+            if wanted is _INDEX:
+                raise ValueError(f"inputs: nothing in {text} is called *.parquet")
             raise ValueError(
                 f"inputs: nothing in {text} is called *.warc, *.warc.gz, *.arc, *.wacz ...;"
                 " name the files themselves if they are archives"
@@ -177,7 +198,7 @@ def _local(path: str) -> _Found:
     return _Found(path, status.st_size, status.st_mtime)
 
 
-def _expand_remote(text: str) -> list[_Found]:
+def _expand_remote(text: str, wanted: re.Pattern[str]) -> list[_Found]:
     try:
         exact = FileSystems.match([text])[0].metadata_list
         inside = exact or FileSystems.match([f"{text.rstrip('/')}/**"])[0].metadata_list
@@ -187,7 +208,7 @@ def _expand_remote(text: str) -> list[_Found]:
             " weft[gcp] or weft[aws] and credentials"
         ) from error
     files = [_Found(m.path, m.size_in_bytes, m.last_updated_in_seconds or 0.0) for m in inside]
-    named = [file for file in files if file.path == text or _ARCHIVE.search(file.path)]
+    named = [file for file in files if file.path == text or wanted.search(file.path)]
     if not named:
         raise ValueError(f"inputs: {text} matches no archive file; check the path")
     return named
@@ -203,7 +224,7 @@ def _read_list(path: str, crawl_prefix: str) -> Iterator[_Found]:
     if not lines:
         raise ValueError(f"inputs: the list {path} names no file")
     for number, line in lines:
-        if line.startswith("crawl-data/"):
+        if line.startswith(("crawl-data/", "cc-index/")):
             line = f"{crawl_prefix.rstrip('/')}/{line}"
         elif not _scheme(line) and not os.path.isabs(line):
             line = f"{path.rpartition('/')[0]}/{line}"
@@ -237,14 +258,14 @@ def _names(paths: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _open(path: str) -> BinaryIO:
+def _open(path: str, stop: int | None = None) -> BinaryIO:
     if inside := _IN_WACZ.search(path):
         return _open_zipped(path[: inside.start()], path[inside.end() :])
     scheme = _scheme(path)
     if not scheme:
         return open(path, "rb")
     if scheme in ("http", "https"):
-        return cast(BinaryIO, io.BufferedReader(_HttpFile(path), 256 * 1024))
+        return cast(BinaryIO, io.BufferedReader(_HttpFile(path, stop), 256 * 1024))
     return cast(BinaryIO, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
 
 
@@ -304,8 +325,9 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 class _HttpFile(io.RawIOBase):
     """A file behind HTTP, read in one stream by a range request, taken up again where it breaks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, stop: int | None = None) -> None:
         self._url = url
+        self._stop = stop
         self._client = httpx.Client(
             follow_redirects=True,
             timeout=60,
@@ -339,7 +361,7 @@ class _HttpFile(io.RawIOBase):
         return position
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        if self._size is not None and self._position >= self._size:
+        if (end := self._end) is not None and self._position >= end:
             return 0
         if not self._rest:
             self._rest = self._retry(self._receive)
@@ -353,18 +375,26 @@ class _HttpFile(io.RawIOBase):
         self._client.close()
         super().close()
 
+    @property
+    def _end(self) -> int | None:
+        """Where reading ends; None where that is not known yet."""
+        if self._size is None or self._stop is None:
+            return self._size
+        return min(self._size, self._stop)
+
     def _receive(self) -> bytes:
         if self._response is None:
             self._connect()
         data = next(self._chunks, b"")
-        if not data and self._size is not None and self._position < self._size:
+        if not data and (end := self._end) is not None and self._position < end:
             raise httpx.RemoteProtocolError("the server closed the connection early")
         return data
 
     def _connect(self) -> bytes:
         self._disconnect()
+        last = "" if self._stop is None else max(self._position, self._stop - 1)
         request = self._client.build_request(
-            "GET", self._url, headers={"Range": f"bytes={self._position}-"}
+            "GET", self._url, headers={"Range": f"bytes={self._position}-{last}"}
         )
         response = self._client.send(request, stream=True)
         try:

@@ -13,10 +13,11 @@ depend on the cuts.
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
@@ -26,6 +27,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from schemas.image import ImageLocation
 from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
+from stages.cc_index import Chosen, IndexConfig, Stretch, choose, stretches
 from stages.doors import REJECTED, Identity, count_doors, to_failure
 from stages.inputs import (
     WarcFile,
@@ -45,6 +47,7 @@ from stages.warc.reader import (
     can_be_cut,
     claim_all,
     read_records,
+    to_url,
 )
 
 STAGE = "read_pages"
@@ -68,16 +71,22 @@ class ReadConfig:
     """Attributes:
     max_payload_bytes: a capture with more, stored or decoded, is rejected as too large.
     split_bytes: a file is read in parts of about this many stored bytes.
+    cc_index: the inputs are Parquet files of Common Crawl's columnar index, and only the captures
+      that this section chooses of it are read. See `stages.cc_index.IndexConfig`.
     """
 
     max_payload_bytes: int = MAX_PAYLOAD
     split_bytes: int = 64 * 1024 * 1024
+    cc_index: IndexConfig | None = None
 
     def __post_init__(self) -> None:
         if self.max_payload_bytes < 1:
             raise ValueError(f"read: max_payload_bytes is {self.max_payload_bytes}, less than 1")
         if self.split_bytes < 1:
             raise ValueError(f"read: split_bytes is {self.split_bytes}, less than 1")
+
+
+Capture = Page | ImageLocation | Rejection | Failure
 
 
 class ReadOutputs(NamedTuple):
@@ -98,15 +107,27 @@ class ReadPages(beam.PTransform):
 
     def expand(self, files: PCollection[WarcFile]) -> Any:
         """Returns `ReadOutputs`; Beam does not know the type and would warn of it."""
-        opened = (
-            files
-            | "Spread files" >> beam.Reshuffle()
-            | "Open" >> beam.ParDo(_Open(self.config)).with_outputs(FAILED, main="opened")
-        )
-        out = opened.opened | "Read" >> beam.ParDo(_Read(self.config)).with_outputs(
+        spread = files | "Spread files" >> beam.Reshuffle()
+        if self.config.cc_index:
+            found = spread | "Choose" >> beam.ParDo(_Choose(self.config.cc_index)).with_outputs(
+                FAILED, main="found"
+            )
+            to_read = (
+                found.found
+                | "By WARC" >> beam.GroupByKey()
+                | "Join" >> beam.FlatMap(_stretches, self.config.cc_index)
+                | "Spread" >> beam.Reshuffle()
+            )
+            reader: beam.DoFn = _ReadStretch(self.config)
+        else:
+            found = spread | "Open" >> beam.ParDo(_Open(self.config)).with_outputs(
+                FAILED, main="found"
+            )
+            to_read, reader = found.found, _Read(self.config)
+        out = to_read | "Read" >> beam.ParDo(reader).with_outputs(
             REJECTED, FAILED, IMAGES, main="kept"
         )
-        failed = (opened[FAILED], out[FAILED]) | "All failed" >> beam.Flatten()
+        failed = (found[FAILED], out[FAILED]) | "All failed" >> beam.Flatten()
         doors = count_doors(out, failed, STAGE, IMAGES)
         images = doors.images | "Count images" >> beam.Map(_count_image)
         return ReadOutputs(doors.kept, doors.rejected, doors.failed, images)
@@ -299,25 +320,115 @@ def read_opened(opened: _Opened, config: ReadConfig, tracker: Any) -> Iterator[A
         part.stop if cut else None,
         claim if cut else claim_all,
     ):
-        match found:
-            case Page():
-                yield found
-            case ImageLocation():
-                yield _tagged("images", found)
-            case Rejection():
-                yield _tagged("rejected", found)
-            case Failure():
-                yield _tagged("failed", found)
+        yield _by_door(found)
     end = tracker.current_restriction().stop
     if last < end:
         claim(end)
 
 
+class _Choose(beam.DoFn):
+    """Index files to the WARC and the place of each capture that is wanted."""
+
+    def __init__(self, config: IndexConfig) -> None:
+        self._config = config
+
+    def process(
+        self, file: WarcFile
+    ) -> Iterable[tuple[str, Chosen] | TaggedOutput[Literal["failed"], Failure]]:
+        try:
+            yield from choose(file.path, self._config)
+        except Exception as error:  # noqa: BLE001 - the failed door
+            yield _tagged("failed", _file_failure(file, error))
+
+
+def _stretches(rows: tuple[str, Iterable[Chosen]], config: IndexConfig) -> Iterator[Stretch]:
+    yield from stretches(*rows, config)
+
+
+class _ReadStretch(beam.DoFn):
+    def __init__(self, config: ReadConfig) -> None:
+        self._config = config
+
+    def process(
+        self, stretch: Stretch
+    ) -> Iterable[
+        Page
+        | TaggedOutput[Literal["rejected"], Rejection]
+        | TaggedOutput[Literal["failed"], Failure]
+        | TaggedOutput[Literal["images"], ImageLocation]
+    ]:
+        yield from map(_by_door, read_stretch(stretch, self._config))
+
+
+def read_stretch(stretch: Stretch, config: ReadConfig) -> Iterator[Capture]:
+    """Yields what each chosen capture is. Raises nothing that a file can cause.
+
+    A row of the index whose bytes are not the record that it speaks of is a failure.
+    """
+    assert config.cc_index
+    path = f"{config.cc_index.base.rstrip('/')}/{stretch.name}"
+    file = WarcFile(stretch.name, path)
+    read = 0
+    try:
+        with open_input(path, stretch.start, stretch.stop) as stream:
+            for row in stretch.chosen:
+                _go_to(stream, row.offset)
+                capture = _chosen(row, stream.read(row.length), file, config)
+                read += 1
+                yield capture
+    except Exception as error:  # noqa: BLE001 - the failed door
+        yield from (_row_failure(row, error, file) for row in stretch.chosen[read:])
+
+
+def _go_to(stream: BinaryIO, offset: int) -> None:
+    """Reads over a gap: to seek is to ask a server again."""
+    gap = offset - stream.tell()
+    if gap > 0:
+        stream.read(gap)
+    elif gap:
+        stream.seek(offset)
+
+
+def _chosen(row: Chosen, data: bytes, file: WarcFile, config: ReadConfig) -> Capture:
+    try:
+        if len(data) < row.length:
+            raise ValueError(f"the file ends before the {row.length} bytes that the index says")
+        found = [*read_records(io.BytesIO(data), file.name, config.max_payload_bytes)]
+        if len(found) != 1:
+            raise ValueError(f"the index says one record, and {len(found)} lie here")
+        if isinstance(found[0], Damage):
+            raise ValueError(f"no record where the index says: {found[0].error}")
+        record = replace(found[0], offset=row.offset)
+        if record.url != to_url(row.url):
+            raise ValueError(f"the index says another record than that of {record.url}")
+        if not (capture := _told(record, file)):
+            raise ValueError(f"the index says a capture, and a {record.type} record lies here")
+        return capture
+    except Exception as error:  # noqa: BLE001 - the failed door
+        return _row_failure(row, error, file)
+
+
+def _row_failure(row: Chosen, error: Exception, file: WarcFile) -> Failure:
+    who = page_id(file.name, row.offset, 0, to_url(row.url))
+    failure = to_failure(
+        _Place(Identity(who, Kind.PAGE, row.url, who, file.name, row.offset)), error, STAGE
+    )
+    return replace(failure, error=failure.error.replace(file.path, file.name))
+
+
+def _by_door(found: Capture) -> Page | TaggedOutput:
+    match found:
+        case ImageLocation():
+            return _tagged("images", found)
+        case Rejection():
+            return _tagged("rejected", found)
+        case Failure():
+            return _tagged("failed", found)
+    return found
+
+
 def _tagged(tag: str, found: object) -> TaggedOutput:
     return TaggedOutput(tag, found)
-
-
-Capture = Page | ImageLocation | Rejection | Failure
 
 
 def read_captures(file: WarcFile, config: ReadConfig) -> Iterator[Capture]:

@@ -443,7 +443,7 @@ def _take_header(window: Window) -> _Header | None:
     length = first(fields, "content-length")
     return _Header(
         kind,
-        _to_url(first(fields, "warc-target-uri")),
+        to_url(first(fields, "warc-target-uri")),
         first(fields, "warc-date"),
         first(fields, "content-type"),
         int(length) if _LENGTH.fullmatch(length) else None,
@@ -460,10 +460,11 @@ def _take_arc_header(window: Window, head: bytes) -> _Header:
     url, date, mime, length = (group.decode("utf-8", "replace") for group in line.groups())
     kind = "warcinfo" if url.startswith("filedesc:") else "response"
     iso = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:]}Z"
-    return _Header(kind, _to_url(url), iso, mime, int(length), (), is_arc=True)
+    return _Header(kind, to_url(url), iso, mime, int(length), (), is_arc=True)
 
 
-def _to_url(value: str) -> str:
+def to_url(value: str) -> str:
+    """A target URI as `Record.url` has it."""
     value = value.strip()
     if value.startswith("<") and value.endswith(">"):  # wget up to 1.19, and WARC 1.0's grammar
         value = value[1:-1].strip()
