@@ -29,10 +29,11 @@ from trafilatura.xpaths import (
 
 from stages.extraction.walk import Walk, tag_set
 
-# Never part of the running text. Source: trafilatura 2.3 settings.py, MANUALLY_CLEANED.
+# Never part of the running text; the walk has left out larger ones. Source: trafilatura 2.3
+# settings.py, MANUALLY_CLEANED.
 _CLEANED = tag_set(
-    "aside button dialog fieldset figure footer form label legend map marquee menu menuitem nav "
-    "noindex optgroup option output progress rp rt rtc"
+    "button fieldset figure form label legend map marquee menu menuitem noindex optgroup option "
+    "output progress rp rt rtc"
 )
 _CONTAINERS = frozenset({"article", "div", "main", "section"})
 _LISTS = frozenset({"ul", "ol", "dl"})
@@ -49,6 +50,8 @@ _READ = tag_set(
 _MAX_VALUE = 500  # characters of an attribute that are looked at
 # Only so many containers are asked what they are, the largest: a page may hold any number.
 _MAX_CONTAINERS = 300
+# What any name that its rule for comments hits holds.
+_COMMENTS = ("omment", "comol", "disqus", "dsq-")
 # Numbers of trafilatura 2.3: MIN_EXTRACTED_SIZE, ESCALATION_PAGE_SHARE (a fifth).
 _MIN_TEXT = 250
 _PAGE_SHARE = 5
@@ -79,8 +82,8 @@ class Content:
         self.kept: set[int] = set()
         self.complete = False
         self._found = found
-        self._sizes = [len(text.strip()) for text in found.runs]
-        self._alive = bytearray(b"\1") * len(found.runs)
+        self._sizes = found.sizes
+        self._alive = bytearray(map(bool, found.runs))
         self._in_link = bytearray(len(found.runs))
         for link in found.links:
             start, end = found.starts[link], found.ends[link]
@@ -109,17 +112,17 @@ class Content:
         """Cuts what is no running text on any page."""
         found = self._found
         cut, forms = [], []
+        names = "\n".join(found.names)
+        comments = not forum and any(word in names for word in _COMMENTS)
         for frame, tag in enumerate(found.tags):
-            if tag == "form":
-                forms.append(frame)
-            elif tag in _CLEANED:
-                if tag != "figure" or not self._is_text(frame):
+            if tag in _CLEANED:
+                if tag == "form":
+                    forms.append(frame)
+                elif tag != "figure" or not self._is_text(frame):
                     cut.append(frame)
             elif (
-                not forum
-                and any(
-                    word in found.names[frame] for word in ("omment", "comol", "disqus", "dsq-")
-                )
+                comments
+                and any(word in found.names[frame] for word in _COMMENTS)
                 and self._is("comments", frame)
             ):
                 cut.append(frame)

@@ -7,14 +7,16 @@ text.
 import re
 import unicodedata
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import lxml.html
 from lxml import etree
 
 from schemas.document import Image, Node, Role, Text
-from stages.extraction.charset import decode
+from stages.extraction.charset import to_utf8
 from stages.extraction.config import ExtractionConfig
 from stages.extraction.content import Content
 from stages.extraction.judge import Judge, Reason
@@ -35,10 +37,7 @@ from stages.extraction.walk import BLANK, BREAK, IMAGE, RUN, RawImage, TooComple
 _CONTROL_BYTES = bytes(c for c in range(32) if c not in (9, 10, 13))
 # Invisible and in the way of comparing words: byte order mark and soft hyphen.
 _INVISIBLE = re.compile("[\ufeff\u00ad]")
-_SPACE = re.compile(r"\s+")
-_BLANKS = re.compile(r"[^\S\n]+")
-_AROUND_BREAK = re.compile(r"\s*\n\s*")
-_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_XML_DECLARATION = re.compile(rb"^\s*<\?xml[^>]*\?>")
 # trafilatura wants lxml.html's elements; its own lookup asks Python for the class of every element.
 _LOOKUP = etree.ElementDefaultClassLookup(
     element=lxml.html.HtmlElement,
@@ -106,8 +105,7 @@ def extract(
             return extract_fast(body, url, content_type, config)
         except TooComplex as error:
             return Extraction(refused=error.reason, detail=str(error.value))
-    text = decode(body, content_type) if isinstance(body, bytes) else body
-    root = parse(text)
+    root = parse(to_utf8(body, content_type) if isinstance(body, bytes) else body)
     if root is None:
         return Extraction()
     try:
@@ -116,10 +114,10 @@ def extract(
         return Extraction(refused=error.reason, detail=str(error.value))
 
 
-def parse(text: str) -> Any:
-    """The tree of a page, or None where there is no element in it."""
-    text = _XML_DECLARATION.sub("", text, count=1)
-    data = text.encode("utf-8", "replace").translate(None, _CONTROL_BYTES)
+def parse(page: bytes | str) -> Any:
+    """The tree of a page (bytes are UTF-8), or None where there is no element in it."""
+    data = page.encode("utf-8", "replace") if isinstance(page, str) else page
+    data = _XML_DECLARATION.sub(b"", data.translate(None, _CONTROL_BYTES), count=1)
     if not data or data.isspace():
         return None
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
@@ -139,7 +137,14 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     data = linked_data(root)
     metadata = read_metadata(root, data, base)
     found = walk(root, config.max_elements, config.max_depth)
-    sources = [image_sources(i.element, base, config.preferred_width) for i in found.images]
+    sources: dict[int, Sources] = {}
+
+    def sources_of(number: int) -> Sources:
+        if number not in sources:
+            element = found.images[number].element
+            sources[number] = image_sources(element, base, config.preferred_width)
+        return sources[number]
+
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
     pairs = _noscript_pairs(found)
@@ -152,8 +157,9 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
     for copy, original in pairs.items():
         # The noscript copy knows the URL where a script was to fill in the original's.
-        merged = dict.fromkeys((*sources[original].urls, *sources[copy].urls))
-        sources[original] = Sources(tuple(merged), sources[original].problem, sources[original].raw)
+        first, second = sources_of(original), sources_of(copy)
+        merged = dict.fromkeys((*first.urls, *second.urls))
+        sources[original] = Sources(tuple(merged), first.problem, first.raw)
     verdicts: list[tuple[Reason | None, str]] = []
     seen: set[str] = set()
     shown: tuple[int, int] = (-1, -1)  # place among the kept runs and number of the last one kept
@@ -161,7 +167,7 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
         if number in pairs:
             verdicts.append((Reason.DUPLICATE, "noscript copy of the image before it"))
             continue
-        verdict = judge.judge(image, sources[number], sizes[number])
+        verdict = judge.judge(image, sizes[number], partial(sources_of, number))
         if verdict.reason is None:
             if sources[number].urls[0] in seen:
                 verdicts.append((Reason.DUPLICATE, "shown before"))
@@ -177,14 +183,18 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
         verdicts.append((verdict.reason, verdict.detail))
     content = {number for number, (reason, _) in enumerate(verdicts) if reason is None}
     owners = _assign_captions(found, captions, content, kept)
-    images = [
-        _image(image, sources[n], sizes[n], owners.get(n, ""), base)
-        for n, image in enumerate(found.images)
-    ]
-    nodes = _build(found, kept, content, images)
+    images = {
+        number: _image(
+            found.images[number], sources[number], sizes[number], owners.get(number, ""), base
+        )
+        for number in content
+    }
+    nodes = _build(found, kept, images)
     nodes += [Text(clean) for paragraph in foreign if (clean := _tidy(paragraph))]
     dropped = tuple(
-        DroppedImage(images[n], reason, n, detail)
+        DroppedImage(
+            _left_out(found.images[n], partial(sources_of, n), sizes[n], base), reason, n, detail
+        )
         for n, (reason, detail) in enumerate(verdicts)
         if reason is not None
     )
@@ -296,7 +306,7 @@ def _image(
     image: RawImage, sources: Sources, size: tuple[int | None, int | None], caption: str, base: str
 ) -> Image:
     return Image(
-        url=sources.urls[0] if sources.urls else absolute(base, sources.raw) or sources.raw[:200],
+        url=sources.urls[0],
         candidates=sources.urls[1:],
         alt=squeeze(image.element.get("alt")),
         title=squeeze(image.element.get("title")),
@@ -307,7 +317,21 @@ def _image(
     )
 
 
-def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) -> list[Node]:
+def _left_out(
+    image: RawImage,
+    sources: Callable[[], Sources],
+    size: tuple[int | None, int | None],
+    base: str,
+) -> Image:
+    """The record of an image that is no content: the URL that it shows, and its words."""
+    url = absolute(base, image.element.get("src"))
+    if not url:
+        written = sources()
+        url = next(iter(written.urls), "") or absolute(base, written.raw) or written.raw[:200]
+    return Image(url, alt=squeeze(image.element.get("alt")), width=size[0], height=size[1])
+
+
+def _build(found: Walk, kept: set[int], images: dict[int, Image]) -> list[Node]:
     """Reads the events in order: kept runs of a block become one text, content images a node."""
     data_rows = _data_rows(found, kept)
     nodes: list[Node] = []
@@ -320,14 +344,15 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
         if parts:
             block = found.blocks[open_block]
             role = Role.PARAGRAPH if block.role is Role.TABLE_ROW else block.role
-            if text := _tidy("".join(parts), code=role is Role.CODE):
+            text = _clean("".join(parts)).strip("\n").rstrip() if is_code else _tidy("".join(parts))
+            if text:
                 nodes.append(Text(text, role))
             parts.clear()
         open_block = -1
 
     for kind, index in found.events:
         if kind == IMAGE:
-            if index in content:
+            if index in images:
                 flush()
                 nodes.append(images[index])
         elif kind == BREAK:
@@ -351,7 +376,7 @@ def _build(found: Walk, kept: set[int], content: set[int], images: list[Image]) 
                 is_code = found.blocks[block].role is Role.CODE
             # A line end in the source is a blank; only br ends a line.
             text = found.runs[index]
-            parts.append(text if is_code else _SPACE.sub(" ", text))
+            parts.append(text if is_code or "\n" not in text else text.replace("\n", " "))
     flush()
     return nodes
 
@@ -387,9 +412,10 @@ def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
     }
 
 
-def _tidy(text: str, code: bool = False) -> str:
-    """Composes characters (NFC) and collapses blanks; line breaks of `br` stay, code keeps all."""
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    if code:
-        return text.strip("\n").rstrip()
-    return _AROUND_BREAK.sub("\n", _BLANKS.sub(" ", text)).strip()
+def _tidy(text: str) -> str:
+    """Composes characters (NFC) and collapses blanks; line breaks stay."""
+    return "\n".join(line for part in _clean(text).split("\n") if (line := squeeze(part)))
+
+
+def _clean(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", _INVISIBLE.sub("", text))

@@ -12,6 +12,7 @@ that hit content (widget: page builders; plugin: upload folders), grouped by wha
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -20,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stages.extraction.sources import Sources
-from stages.extraction.walk import RawImage, Walk
+from stages.extraction.walk import FURNITURE_TAGS, RawImage, Walk
 
 
 class Reason(StrEnum):
@@ -74,11 +75,12 @@ _CONTAINER_WORDS = {
         "cookies consent gdpr popup comments commentlist disqus respond"
     ),
 }
-_FURNITURE_TAGS = frozenset({"nav", "footer", "aside", "menu", "button", "dialog"})
 # Elements whose text is not shown but that may wrap real images.
 _HIDING_TAGS = frozenset({"head", "svg", "iframe", "select", "textarea", "datalist", "title"})
 
+_MAX_NAMES = 500  # characters of class, id and role that are looked at
 _NAME = re.compile(r"[A-Za-z0-9]+")
+_SUFFIX = re.compile(r"\.[A-Za-z]{2,5}$")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 # A file name of more words is a headline (`why-the-logo-changed.jpg`), not a label.
@@ -97,7 +99,6 @@ _PIXEL_SIDE = 3
 _PLAINLY_LARGE = 150
 
 
-@lru_cache(maxsize=4_096)
 def words(text: str) -> frozenset[str]:
     """Lower-case words of a name, split at camelCase: `headerLogo2` is headerlogo, header, logo.
 
@@ -117,8 +118,8 @@ def label_words(url: str) -> set[str]:
     """Words of the folders and of the file name of a URL that are labels, not headlines."""
     found: set[str] = set()
     for segment in unquote(urlsplit(url).path).split("/"):
-        name = re.sub(r"\.[A-Za-z]{2,5}$", "", segment)
-        if len([part for part in _NAME.findall(name) if not part.isdigit()]) <= _LABEL_WORDS:
+        name = _SUFFIX.sub("", segment)
+        if name and sum(not part.isdigit() for part in _NAME.findall(name)) <= _LABEL_WORDS:
             found |= words(name)
     return found
 
@@ -159,6 +160,11 @@ def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> J
 
 def judge_container(names: str) -> tuple[Reason, str] | None:
     """The objection to what the class, id and role of a container say, if there is one."""
+    return _judge_names(names[:_MAX_NAMES])
+
+
+@lru_cache(maxsize=20_000)
+def _judge_names(names: str) -> tuple[Reason, str] | None:
     found = words(names)
     for reason, listed in _CONTAINER_WORDS.items():
         if hit := found & listed:
@@ -189,7 +195,7 @@ class Judge:
         self.min_side = min_side
         self.kept_order = sorted(kept)
         self.lead_names = {name for url in lead_urls if (name := _file_name(url))}
-        sizes = [len(run.strip()) for run in found.runs]
+        sizes = found.sizes
         self.all_text = [0, *accumulate(0 if i in captions else s for i, s in enumerate(sizes))]
         self.kept_text = [
             0,
@@ -201,21 +207,29 @@ class Judge:
         self._container: dict[int, tuple[Reason, str] | None] = {}
 
     def judge(
-        self, image: RawImage, sources: Sources, size: tuple[int | None, int | None]
+        self,
+        image: RawImage,
+        size: tuple[int | None, int | None],
+        sources: Callable[[], Sources],
     ) -> Judged:
-        if not sources.urls:
-            return Judged(Reason(sources.problem))
+        """What is wrong with an image as content. The place says no to most images of a page and
+        needs no URL, so URLs are asked for last."""
         if reason := judge_size(size, self.min_side):
             return reason
         if image.hidden in _HIDING_TAGS:
             return Judged(Reason.BOILERPLATE, f"inside {image.hidden}")
-        if self._is_named_lead(image, sources.urls[0]):
+        if self._may_lead(image) and sources().urls and self._is_named(sources().urls[0]):
             return Judged(None)
+        if image.hidden in FURNITURE_TAGS:
+            return Judged(Reason.BOILERPLATE, f"inside {image.hidden}")
         if furniture := self._furniture(image.frame):
             return Judged(*furniture)
-        if reason := judge_name(image.element, sources.urls[0], size):
-            return reason
-        return self._by_place(image)
+        verdict = self._by_place(image)
+        if verdict.reason is not None:
+            return verdict
+        if not sources().urls:
+            return Judged(Reason(sources().problem))
+        return judge_name(image.element, sources().urls[0], size) or verdict
 
     def _furniture(self, frame: int) -> tuple[Reason, str] | None:
         """The innermost container that is page furniture, looked up to the content root."""
@@ -242,17 +256,19 @@ class Judge:
         return kept > 0 and (2 * kept >= self.total or (kept >= 100 and 2 * kept >= text))
 
     def _container_verdict(self, frame: int) -> tuple[Reason, str] | None:
-        element = self.found.frames[frame]
-        tag = element.tag
+        tag = self.found.tags[frame]
         if tag in ("html", "body"):
             return None
-        if tag in _FURNITURE_TAGS:
+        element = self.found.frames[frame]
+        if tag in ("button", "menu"):
             return Reason.BOILERPLATE, f"inside {tag}"
         if tag == "header" and not self._in_article(frame):
             return Reason.BOILERPLATE, "inside the site header"
         if element.get("hidden") is not None or _HIDDEN.search(element.get("style") or ""):
             return Reason.BOILERPLATE, "inside a hidden element"
-        names = " ".join(filter(None, map(element.get, ("class", "id", "role"))))
+        names = self.found.names[frame]
+        if role := element.get("role"):
+            names = f"{names} {role}"
         return judge_container(names) if names else None
 
     def _in_article(self, frame: int) -> bool:
@@ -282,7 +298,7 @@ class Judge:
             if linked:
                 return Judged(Reason.RELATED, f"a link with {text} characters of dropped text")
             # All that a figure says is about its image.
-            if text > _CREDIT and self.found.frames[frame].tag != "figure":
+            if text > _CREDIT and self.found.tags[frame] != "figure":
                 return Judged(
                     Reason.OUTSIDE_MAIN_CONTENT, f"among {text} characters of dropped text"
                 )
@@ -299,12 +315,15 @@ class Judge:
                 return Judged(Reason.OUTSIDE_MAIN_CONTENT, "beside the main text")
         return Judged(None)
 
-    def _is_named_lead(self, image: RawImage, url: str) -> bool:
-        """The metadata names it and it comes before the main text, not far off."""
-        if not self.kept_order or _file_name(url) not in self.lead_names:
+    def _may_lead(self, image: RawImage) -> bool:
+        """It comes before the main text, not far off, and the metadata names a picture."""
+        if not self.kept_order or not self.lead_names:
             return False
         gap = self.all_text[self.kept_order[0]] - self.all_text[image.position]
         return 0 <= gap <= 4 * _LEAD_GAP
+
+    def _is_named(self, url: str) -> bool:
+        return _file_name(url) in self.lead_names
 
     def _is_teaser(self, image: RawImage, link: str) -> bool:
         """The smallest element around a linked image that holds any text, captions too, links to
@@ -366,8 +385,8 @@ class Judge:
         """The run of the last h1 before the second kept run, else of the first h1."""
         heads = [
             self.found.starts[frame]
-            for frame, element in enumerate(self.found.frames)
-            if element.tag == "h1" and self.found.ends[frame] > self.found.starts[frame]
+            for frame, tag in enumerate(self.found.tags)
+            if tag == "h1" and self.found.ends[frame] > self.found.starts[frame]
         ]
         if not heads:
             return None

@@ -39,7 +39,12 @@ _SITES = ("og:site_name", "application-name", "twitter:site")
 _IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src")
 _MAX_HEADLINE = 300
 _LINKED_DATA = "application/ld+json"
+_LICENCES = ("dcterms.license", "dcterms:license", "dc.rights.license", "cc:license")
+_LICENCE_NAMES = {"license", "cc:license", "dcterms:license", "dct:license"}
 _LICENCE = re.compile(r"^https?://(?:www\.)?(?:creativecommons\.org|opendatacommons\.org)/", re.I)
+
+# Links that say what they are, with what they say.
+_Links = list[tuple[set[str], Any]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,15 @@ def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
     """Reads meta elements, then JSON-LD (`linked_data`), then the title and h1 elements."""
     metas: dict[str, str] = {}
     images: dict[str, None] = {}
-    for meta in root.iter("meta"):
+    # One pass over the page for all that is read.
+    by_tag: dict[str, list[Any]] = {}
+    links: _Links = []
+    for element in root.iter("meta", "title", "h1", "time", "a", "link"):
+        if element.tag not in ("a", "link"):
+            by_tag.setdefault(element.tag, []).append(element)
+        elif said := element.get("rel") or element.get("property") or element.get("itemprop"):
+            links.append((set(said.lower().split()), element))
+    for meta in by_tag.get("meta", ()):
         name = meta.get("property") or meta.get("name") or meta.get("itemprop") or ""
         value = squeeze(meta.get("content"))
         name = name.strip().lower()
@@ -75,7 +88,7 @@ def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
                 images.setdefault(found)
     title = _first(metas, _TITLE) or _text(articles, "headline")
     if not title:
-        title = _headline(root) or _element_text(root.find(".//title"))
+        title = _headline(by_tag.get("h1", [])) or _element_text(by_tag.get("title", [None])[0])
     date = next((d for name in _DATES if (d := iso_date(metas.get(name, "")))), "")
     if not date:
         date = next(
@@ -84,7 +97,7 @@ def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
     if not date:
         stamps = (
             e.get("datetime") or ""
-            for e in root.iter("time")
+            for e in by_tag.get("time", ())
             if e.get("pubdate") is not None or e.get("itemprop") == "datePublished"
         )
         date = next((d for stamp in stamps if (d := iso_date(stamp))), "")
@@ -96,12 +109,12 @@ def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
         date=date,
         author=author[:300],
         site=site[:300],
-        licence=_licence(root, articles, base),
+        licence=_licence(links, metas, articles, base),
         language=squeeze(
             root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang")
         )[:35],
         images=tuple(images),
-        canonical_url=_canonical(root, base),
+        canonical_url=_canonical(links, base),
     )
 
 
@@ -116,11 +129,14 @@ def iso_date(value: str) -> str:
     return f"{year:04}-{month:02}-{day:02}"
 
 
-def _canonical(root: Any, base: str) -> str:
-    """The first ``rel=canonical`` with a URL. RFC 6596."""
-    for link in root.iter("link"):
-        rels = (link.get("rel") or "").lower().split()
-        if "canonical" in rels and (url := absolute(base, link.get("href") or "")):
+def _canonical(links: _Links, base: str) -> str:
+    """The first ``link rel=canonical`` with a URL. RFC 6596."""
+    for rels, link in links:
+        if (
+            link.tag == "link"
+            and "canonical" in rels
+            and (url := absolute(base, link.get("href") or ""))
+        ):
             return url
     return ""
 
@@ -157,26 +173,27 @@ def _element_text(element: Any) -> str:
     return "" if element is None else squeeze("".join(element.itertext()))
 
 
-def _headline(root: Any) -> str:
+def _headline(elements: list[Any]) -> str:
     """The only h1 of the page: unlike the title element it does not name the site."""
-    heads = [text for element in root.iter("h1") if (text := _element_text(element))]
+    heads = [text for element in elements if (text := _element_text(element))]
     return heads[0] if len(heads) == 1 and len(heads[0]) <= _MAX_HEADLINE else ""
 
 
-def _licence(root: Any, articles: list[dict[str, Any]], base: str) -> str:
-    """A rel=license link, else a licence in JSON-LD; of several, the first to a known deed."""
-    links = [
-        url
-        for element in root.iter("a", "link")
-        if "license" in (element.get("rel") or "").lower().split()
-        and (url := absolute(base, element.get("href")))
-    ]
-    links += [
-        url
-        for item in articles
-        if isinstance(v := item.get("license"), str) and (url := absolute(base, v))
-    ]
-    return next((url for url in links if _LICENCE.match(url)), links[0] if links else "")
+def _licence(
+    links: _Links, metas: dict[str, str], articles: list[dict[str, Any]], base: str
+) -> str:
+    """A link that calls itself the licence (rel=license, RDFa or microdata), else a meta element,
+    else JSON-LD; of several, the first to a known deed.
+
+    Source: HTML Standard, 4.6.7.7 "license"; Creative Commons, ccREL (cc:license); DCMI Terms.
+    """
+    said = [link.get("href") for names, link in links if names & _LICENCE_NAMES]
+    said += [metas[name] for name in _LICENCES if name in metas]
+    for item in articles:
+        value = item.get("license")
+        said.append(value.get("@id") or value.get("url") if isinstance(value, dict) else value)
+    urls = [url for value in said if isinstance(value, str) and (url := absolute(base, value))]
+    return next((url for url in urls if _LICENCE.match(url)), urls[0] if urls else "")
 
 
 def linked_data(root: Any) -> list[dict[str, Any]]:

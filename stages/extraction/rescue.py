@@ -13,7 +13,15 @@ from lxml import etree
 from trafilatura import bare_extraction
 from trafilatura.settings import DEFAULT_CONFIG, Extractor
 
-from stages.extraction.walk import BLOCK_TAGS, MAX_RUNS, TooComplex, Walk, marked, marker
+from stages.extraction.walk import (
+    BLOCK_TAGS,
+    FURNITURE_TAGS,
+    MAX_RUNS,
+    TooComplex,
+    Walk,
+    marked,
+    marker,
+)
 
 # Not an error of ours: trafilatura warns of every page without main content.
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
@@ -49,6 +57,8 @@ def _mark(found: Walk) -> None:
     if len(found.runs) > MAX_RUNS:
         raise TooComplex("too_many_elements", len(found.runs))
     for index, (text, (element, is_tail)) in enumerate(zip(found.runs, found.holders, strict=True)):
+        if not text:
+            continue
         body = text.lstrip()
         named = f"{text[: len(text) - len(body)]}{marker(index)}{body}"
         if is_tail:
@@ -85,7 +95,7 @@ def _prepare(root: Any, found: Walk) -> None:
             figure.tag = "div"
     etree.strip_tags(root, "source")
     # The rest is speed: what trafilatura deletes unseen is copied and searched five times over.
-    etree.strip_elements(root, *_NEVER_TEXT, with_tail=False)
+    etree.strip_elements(root, *_NEVER_TEXT, *FURNITURE_TAGS, with_tail=False)
     head = root.find("head")
     if head is not None:
         for element in list(head):

@@ -10,8 +10,9 @@ the tree: a property of an element costs more than all that is done with it.
 
 import re
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
+
+from lxml import etree
 
 from schemas.document import Role
 from stages.extraction.sources import IMAGE_TAGS
@@ -33,6 +34,9 @@ SKIPPED_TAGS = tag_set(
     "head script style noscript svg iframe object embed select textarea audio video canvas applet "
     "datalist title"
 )
+# Page furniture by its own word; the text in it is only measured, and images are all that is taken.
+# Source: trafilatura 2.3 settings.py, MANUALLY_CLEANED, those that hold more than a word.
+FURNITURE_TAGS = tag_set("aside dialog footer nav")
 # Elements whose text is text, whatever else stands between them and it.
 _TEXT_TAGS = tag_set(
     "p h1 h2 h3 h4 h5 h6 li dd dt blockquote pre listing xmp plaintext td th caption summary"
@@ -47,8 +51,9 @@ _KINDS = {
     **dict.fromkeys(_PHRASING, _PLAIN),
     **dict.fromkeys(("a", "br", "input", *IMAGE_TAGS), _SPECIAL),
     **dict.fromkeys(BLOCK_TAGS, _BLOCK),
-    **dict.fromkeys(SKIPPED_TAGS, _SKIPPED),
+    **dict.fromkeys(SKIPPED_TAGS | FURNITURE_TAGS, _SKIPPED),
 }
+_TEXT_LENGTH = etree.XPath("string-length(normalize-space())")
 _ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), Role.HEADING),
     **dict.fromkeys(("li", "dd", "dt"), Role.LIST_ITEM),
@@ -131,7 +136,8 @@ class Walk:
     """What was found, in document order.
 
     Attributes:
-      runs, run_blocks: text of each run and the number of its block.
+      runs, run_blocks: text of each run and the number of its block; "" stands for furniture.
+      sizes: characters of each run without the blanks around it.
       holders: (element, whether the run is its tail) of each run.
       times: runs that a time element holds.
       events: (RUN, index), (IMAGE, index), (BLANK, index) for the blanks between two inline
@@ -147,6 +153,7 @@ class Walk:
 
     runs: list[str] = field(default_factory=list)
     run_blocks: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     holders: list[tuple[Any, bool]] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
@@ -175,14 +182,22 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     out = Walk()
     runs, blocks, images, events = out.runs, out.blocks, out.images, out.events
     frames, starts, ends = out.frames, out.starts, out.ends
+    image_ends, lasts = out.image_ends, out.lasts
+    # Bound once: these run for every element.
+    add_frame, add_tag, add_name = frames.append, out.tags.append, out.names.append
+    add_start, add_end, add_parent = starts.append, ends.append, out.parents.append
+    add_image_start, add_image_end = out.image_starts.append, image_ends.append
+    add_last, add_event = lasts.append, events.append
+    kind_of = _KINDS.get
     roles = [Role.PARAGRAPH]
     containers = [0]
     rows: list[list[int]] = []
     hrefs = [""]
-    # (element, tag, kind, frame) from the root to the current element.
-    stack: list[tuple[Any, str, int, int]] = []
+    # (tag, kind, frame around) from the root to the current element.
+    stack: list[tuple[str, int, int]] = []
+    push, pop = stack.append, stack.pop
     frame = -1
-    elements = row_count = skipping = text_depth = 0
+    elements = row_count = text_depth = 0
     block = -1  # no open block
     broken = after_break = False
 
@@ -192,7 +207,7 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
             text = unmark(text)
         if not text or text.isspace():
             if text and block >= 0:  # indentation between blocks is nothing
-                events.append((BLANK, len(out.blanks)))
+                add_event((BLANK, len(out.blanks)))
                 out.blanks.append(text)
             return
         if block < 0:
@@ -200,63 +215,67 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
             block = len(blocks)
             blocks.append(Block(roles[-1], containers[-1], text_depth > 0, broken, row, cell))
             broken = False
-        events.append((RUN, len(runs)))
+        add_event((RUN, len(runs)))
         runs.append(text)
+        out.sizes.append(len(text.strip()))
         out.run_blocks.append(block)
         out.holders.append((element, is_tail))
         after_break = False
 
-    for element in chain(root.iter(), (None,)):
-        parent = None if element is None else element.getparent()
-        while stack and stack[-1][0] is not parent:
-            closed, tag, kind, around = stack.pop()
-            if skipping:
-                if len(stack) >= skipping:
-                    continue
-                skipping = 0
-            else:
-                if kind == _BLOCK:
-                    block = -1
-                    broken = False
-                    containers.pop()
-                    text_depth -= tag in _TEXT_TAGS
-                    if tag in _ROLES:
-                        roles.pop()
-                        if tag == "tr":
-                            rows.pop()
-                    elif tag == "table":
+    def add_image(element: Any, hidden: str = "") -> None:
+        add_event((IMAGE, len(images)))
+        images.append(RawImage(element, frame, len(runs), hrefs[-1], hidden))
+
+    context = etree.iterwalk(root, events=("start", "end"))
+    for event, element in context:
+        if event == "end":
+            tag, kind, around = pop()
+            if kind == _BLOCK:
+                block = -1
+                broken = False
+                containers.pop()
+                text_depth -= tag in _TEXT_TAGS
+                if tag in _ROLES:
+                    roles.pop()
+                    if tag == "tr":
                         rows.pop()
-                        roles.pop()
-                elif tag == "a":
-                    hrefs.pop()
-                    if starts[frame] < len(runs):
-                        out.links.append(frame)
-                if kind >= _FRAMED or tag == "a":
-                    ends[frame] = len(runs)
-                    out.image_ends[frame] = len(images)
-                    out.lasts[frame] = len(frames)
-                    frame = around
-            if stack and (text := closed.tail):
-                add(text, closed, True)
-        if element is None:
-            break
-        tag = element.tag
-        kind = _KINDS.get(tag, _FRAMED)
-        stack.append((element, tag, kind, frame))
-        if skipping:
-            if tag in IMAGE_TAGS or (tag == "input" and _is_image_input(element)):
-                events.append((IMAGE, len(images)))
-                images.append(
-                    RawImage(element, frame, len(runs), hrefs[-1], stack[skipping - 1][1])
-                )
+                elif tag == "table":
+                    rows.pop()
+                    roles.pop()
+            elif tag == "a":
+                hrefs.pop()
+                if starts[frame] < len(runs):
+                    out.links.append(frame)
+            if kind >= _FRAMED or tag == "a":
+                ends[frame] = len(runs)
+                image_ends[frame] = len(images)
+                lasts[frame] = len(frames)
+                frame = around
+            text = element.tail
+            if text is not None and (block >= 0 or not text.isspace()) and stack:
+                add(text, element, True)
             continue
-        if len(stack) > max_depth:
-            raise TooComplex("too_deep", len(stack))
+        tag = element.tag
+        kind = kind_of(tag, _FRAMED)
+        push((tag, kind, frame))
         elements += 1
         if elements > max_elements:
             raise TooComplex("too_many_elements", elements)
+        if len(stack) > max_depth:
+            raise TooComplex("too_deep", len(stack))
         if kind == _SKIPPED:
-            skipping = len(stack)
+            for inner in element.iter(*IMAGE_TAGS, "input", "picture"):
+                if _is_image(inner):
+                    add_image(inner, tag)
+            if tag in FURNITURE_TAGS:
+                block = -1
+                if size := int(_TEXT_LENGTH(element)):
+                    blocks.append(Block(Role.PARAGRAPH, containers[-1], False))
+                    runs.append("")
+                    out.run_blocks.append(len(blocks) - 1)
+                    out.sizes.append(size)
+                    out.holders.append((element, False))
+            context.skip_subtree()
             continue
         if kind == _BLOCK:
             block = -1
@@ -268,14 +287,14 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                 if tag == "tr":
                     row_count += 1
                     rows.append([row_count, 0])
-            elif tag in ("td", "th") and rows:
-                rows[-1][1] += 1
             elif tag == "table":
                 rows.append([0, 0])
                 roles.append(Role.PARAGRAPH)
-            elif tag == "picture" and element.find(".//img") is None:
-                events.append((IMAGE, len(images)))
-                images.append(RawImage(element, frame, len(runs), hrefs[-1]))
+            elif tag in ("td", "th"):
+                if rows:
+                    rows[-1][1] += 1
+            elif tag == "picture" and _is_image(element):
+                add_image(element)
         elif kind == _SPECIAL:
             if tag == "a":
                 hrefs.append((element.get("href") or "").strip())
@@ -284,33 +303,37 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                     block = -1  # two line breaks end a paragraph
                     broken = True
                 elif block >= 0:
-                    events.append((BREAK, 0))
+                    add_event((BREAK, 0))
                     after_break = True
                 else:
                     broken = True
-            elif tag != "input" or _is_image_input(element):
-                events.append((IMAGE, len(images)))
-                images.append(RawImage(element, frame, len(runs), hrefs[-1]))
+            elif _is_image(element):
+                add_image(element)
+        elif tag == "time":
+            out.times.append(len(runs))
         if kind >= _FRAMED or tag == "a":
-            out.parents.append(frame)
+            add_parent(frame)
             frame = len(frames)
-            frames.append(element)
-            out.tags.append(tag)
+            add_frame(element)
+            add_tag(tag)
             name = element.get("class") or ""
             if tag == "figcaption" or "aption" in name:
                 out.captions.append(frame)
-            out.names.append(f"{name} {element.get('id') or ''}")
-            starts.append(len(runs))
-            ends.append(-1)
-            out.image_starts.append(len(images))
-            out.image_ends.append(-1)
-            out.lasts.append(-1)
-        elif tag == "time":
-            out.times.append(len(runs))
-        if text := element.text:
+            if identity := element.get("id"):
+                name = f"{name} {identity}"
+            add_name(name)
+            add_start(len(runs))
+            add_end(-1)
+            add_image_start(len(images))
+            add_image_end(-1)
+            add_last(-1)
+        text = element.text
+        if text is not None and (block >= 0 or not text.isspace()):
             add(text, element, False)
     return out
 
 
-def _is_image_input(element: Any) -> bool:
-    return (element.get("type") or "").lower() == "image"
+def _is_image(element: Any) -> bool:
+    if element.tag == "picture":
+        return element.find(".//img") is None
+    return element.tag != "input" or (element.get("type") or "").lower() == "image"
