@@ -31,6 +31,7 @@ from schemas.corpus import TABLES
 from schemas.outcome import Kind, Rejection
 from stages import files
 from stages.honour_takedowns import LOG, RULE, Reason
+from stages.imaging.refusal import Reason as Refusal
 from stages.write_rows import bucket_of
 from stages.write_shards import (
     ImageRows,
@@ -42,7 +43,6 @@ from stages.write_shards import (
 )
 
 STAGE, IMAGE_STAGE = "takedown", "takedown_images"
-TAKEN_DOWN = "taken_down"  # the outcome of a URL in a store of images
 _REMOVED = Reason.NO_DOCUMENT_LEFT
 
 
@@ -315,7 +315,7 @@ def _blank(path: str, file: pq.ParquetFile, key: str, images: set[str]) -> None:
                 if row[key] in images:
                     row["data"] = b""
                     row.update({"clip": b""} if "clip" in row else {})
-                    row.update({"reason": TAKEN_DOWN} if "reason" in row else {})
+                    row.update({"reason": str(Refusal.TAKEN_DOWN)} if "reason" in row else {})
             writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=len(rows))
 
 

@@ -114,7 +114,7 @@ def at_hand(
             check_listed(opt_out_lists, found.url)
             return to_image(task, found, config.decode)
         except Refused as refusal:
-            if refusal.reason is Reason.OPTED_OUT:
+            if refusal.reason in (Reason.OPTED_OUT, Reason.TAKEN_DOWN):
                 raise
             refusals.append(refusal)
     if not refusals:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from stages import files
+from stages.imaging.archives import Archives, archives_of
 from stages.imaging.decode import DecodeLimits
 from stages.imaging.fetched import FOLDER, Store
 from stages.imaging.http_client import HttpConfig
@@ -17,6 +18,8 @@ class GatherConfig:
     Attributes:
       stores: folders of earlier corpora, or of their image stores (`_work/fetched`); what lies
         there is not fetched again, nor what was found not to be there.
+      webdataset: tars and Parquet files that img2dataset wrote, or folders of them; looked into
+        by URL after the crawl and the stores.
       max_bytes: a longer image is not taken.
     """
 
@@ -24,6 +27,7 @@ class GatherConfig:
     decode: DecodeLimits = field(default_factory=DecodeLimits)
     opt_out: OptOutPolicy = field(default_factory=OptOutPolicy)
     stores: tuple[str, ...] = ()
+    webdataset: tuple[str, ...] = ()
     max_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
@@ -32,11 +36,15 @@ class GatherConfig:
             raise ValueError(f"gather: max_bytes is {self.max_bytes}, below 1")
         for path in self.stores:
             store_folder(path)
+        object.__setattr__(self, "webdataset", tuple(self.webdataset))
+        for path in self.webdataset:
+            archives_of(path)
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """What is asked before the web, in order."""
-        return (Crawl(), Store(tuple(store_folder(path) for path in self.stores)))
+        stores = tuple(store_folder(path) for path in self.stores)
+        return (Crawl(), Store(stores), Archives(self.webdataset))
 
 
 def store_folder(path: str) -> str:

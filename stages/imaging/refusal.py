@@ -7,6 +7,7 @@ class Reason(StrEnum):
     # Nobody has it, or has it for us
     NOT_IN_CRAWL = "not_in_crawl"
     OPTED_OUT = "opted_out"
+    TAKEN_DOWN = "taken_down"  # from an earlier corpus, whose store this is
     # The record, or the server, answered otherwise
     HTTP_3XX = "http_3xx"
     HTTP_4XX = "http_4xx"
