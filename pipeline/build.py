@@ -231,7 +231,7 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
     images = decoded.kept
     if config.clip:
         ledger.entered("embed_images", images)
-        embedded = images | "Embed images" >> EmbedImages(config.clip, config.nsfw)
+        embedded = images | "Embed images" >> EmbedImages(config.clip, config.heads)
         ledger.left("embed_images", embedded)
         images = embedded.kept
         refused.append(embedded.rejected)
@@ -279,7 +279,7 @@ def build_dedup_images(p: beam.Pipeline, plan: Plan) -> None:
     else:
         ledger.entered("deduplicate_by_images", candidates)
         found = candidates | "Deduplicate by images" >> DeduplicateByImages(
-            config.deduplicate_by_images, config.join_images
+            config.deduplicate_by_images, config.joining
         )
         ledger.left("deduplicate_by_images", found)
         for table, row_type, rows in (
@@ -328,7 +328,7 @@ def build_assemble(p: beam.Pipeline, plan: Plan) -> None:
         documents = ledger.left("honour_takedowns", honoured, "pruned").kept
     if config.gather_images:
         ledger.entered("join_images", documents)
-        joined = documents | "Join images" >> JoinImages(config.join_images)
+        joined = documents | "Join images" >> JoinImages(config.joining)
         documents = ledger.left("join_images", joined, "pruned").kept
     else:
         documents = documents | "Without images" >> beam.Map(_document)

@@ -682,7 +682,7 @@ def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = Fal
 
         weft what-if corpus/ --set filter_documents.image_count.max_images=5
 
-        weft what-if corpus/ -s filter_images.scored.nsfw.max_probability=0.05 --json
+        weft what-if corpus/ -s heads.nsfw.max_score=0.05 --json
     """
     _hush()
     from pipeline import what_if as of

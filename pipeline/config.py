@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -28,9 +29,9 @@ from stages.dedup.config import DedupConfig
 from stages.dedup.semantic import SemanticConfig
 from stages.extraction.config import ExtractionConfig
 from stages.filter_text import TextRules
+from stages.heads import HeadConfig, Policy
 from stages.imaging.config import GatherConfig
 from stages.join_images import JoinConfig
-from stages.nsfw import NsfwConfig
 from stages.place_images import PlaceConfig
 from stages.read_pages import ReadConfig
 
@@ -102,7 +103,7 @@ class Config:
       gather_images: where images come from, and how; null makes a corpus of image URLs.
       filter_images: what an image must be.
       clip: the model that images and sentences are compared with; null compares none.
-      nsfw: which images are unsafe; null scores none.
+      heads: what is unwanted in an image, by name; ``nsfw`` has a column of its own.
       deduplicate_by_images: which documents are one by their images; null compares none.
       deduplicate_images: which images are one to the model; null compares none.
       join_images: what becomes of a document whose images were left out.
@@ -123,7 +124,7 @@ class Config:
     gather_images: GatherConfig | None = None
     filter_images: ImageRules = field(default_factory=ImageRules)
     clip: ClipConfig | None = None
-    nsfw: NsfwConfig | None = None
+    heads: dict[str, HeadConfig] = field(default_factory=dict)
     deduplicate_by_images: ByImagesConfig | None = None
     deduplicate_images: SemanticConfig | None = None
     join_images: JoinConfig = field(default_factory=JoinConfig)
@@ -135,8 +136,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check_files(self.opt_out_lists)
-        if self.nsfw and not self.clip:
-            raise ValueError("nsfw: the scores come from CLIP features, so clip must be set")
+        if self.heads and not self.clip:
+            raise ValueError("heads: the scores come from CLIP features, so clip must be set")
+        for name in self.heads:
+            if not re.fullmatch("[a-z][a-z0-9_]*", name):
+                raise ValueError(f"heads: {name!r} is no name: letters, digits and _ in lower case")
         if self.filter_images.embedded and not self.clip:
             raise ValueError("filter_images.embedded: looks at CLIP features, so clip must be set")
         if self.deduplicate_by_images and not self.gather_images:
@@ -153,6 +157,14 @@ class Config:
                 f"place_images: method {self.place_images.method} needs gather_images and clip; "
                 "use method: dom to keep natural order only"
             )
+
+    @property
+    def joining(self) -> JoinConfig:
+        """How images are joined: what a head drops a document for counts, too."""
+        names = tuple(name for name, head in sorted(self.heads.items())
+                      if head.policy is Policy.DROP_DOCUMENT)  # fmt: skip
+        join = self.join_images
+        return dataclasses.replace(join, reject_document=(*join.reject_document, *names))
 
 
 # Which rules each list may hold. A name that two kinds share is looked up in this order.
@@ -208,7 +220,9 @@ def resolved(config: Any) -> Any:
         return [resolved(item) for item in config]
     if isinstance(config, StrEnum):
         return str(config)
-    return dict(config) if isinstance(config, Mapping) else config
+    if isinstance(config, Mapping):
+        return {name: resolved(item) for name, item in config.items()}
+    return config
 
 
 def digest_of(data: Any) -> str:
@@ -320,6 +334,15 @@ def _build(hint: Any, value: Any, key: str, source: str) -> Any:
         return _build(next(a for a in arguments if a is not type(None)), value, key, source)
     if dataclasses.is_dataclass(hint):
         return _build_dataclass(hint, value, key, source)
+    if origin is dict:
+        if not isinstance(value, dict | None):
+            raise _wrong(value, "a mapping of names", key, source)
+        # Null takes out what an extended config put in.
+        return {
+            str(name): _build(arguments[1], item, f"{key}.{name}", source)
+            for name, item in (value or {}).items()
+            if item is not None
+        }
     if origin is tuple:
         if not isinstance(value, list):
             raise _wrong(value, "a list", key, source)

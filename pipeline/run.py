@@ -39,7 +39,7 @@ TYPICAL_WARC = 1_000_000_000
 SECTIONS = {
     "extract": ("opt_out_lists", "read", "filter_pages", "extract", "filter_text"),
     "dedup": ("deduplicate",),
-    "images": ("filter_references", "gather_images", "filter_images", "clip", "nsfw"),
+    "images": ("filter_references", "gather_images", "filter_images", "clip", "heads"),
     "dedup_images": ("deduplicate_by_images", "deduplicate_images", "join_images"),
     "assemble": ("join_images", "filter_documents", "place_images", "filter_placed", "write"),
 }

@@ -34,6 +34,7 @@ from pipeline.errors import UserError
 from pipeline.stats import failed_counts, mismatches, rejected_counts
 from schemas.corpus import TABLES
 from schemas.document import Role
+from schemas.image import NSFW
 from schemas.outcome import Kind
 
 CHUNK = 1 << 20
@@ -547,7 +548,7 @@ def _image_infos(
         yield from part.breaches(
             "image_id", _any(~has_id, owners, count), "an image has no image_id"
         )
-    if config.get("nsfw") is not None:
+    if NSFW in (config.get("heads") or {}):
         unscored = has_id & ~_valid(flat.field("nsfw"))
         yield from part.breaches(
             "nsfw", _any(unscored, owners, count), "an image has no nsfw score"
@@ -573,9 +574,15 @@ def _images(part: _Part, corpus: Corpus, seen: _Seen, last: str) -> Checked:
     yield from part.breaches(
         "phash", ~_matches(part.column("phash"), "^[0-9a-f]{16}$"), "phash is not 16 hex digits"
     )
-    nsfw = part.column("nsfw")
-    if corpus.manifest["config"].get("nsfw") is not None:
-        yield from part.breaches("nsfw", ~_valid(nsfw), "the image has no nsfw score")
+    nsfw, scores = part.column("nsfw"), part.column("scores")
+    scored = _owners(_lengths(scores))
+    for head in sorted(corpus.manifest["config"].get("heads") or {}):
+        if head == NSFW:
+            missing = ~_valid(nsfw)
+        else:
+            named = _numpy(pc.equal(pc.struct_field(scores.flatten(), "rule"), head), False)
+            missing = ~_any(named, scored, count)
+        yield from part.breaches(head, missing, f"the image has no {head} score")
     score = _numpy(nsfw, 0.0)
     yield from part.breaches("nsfw", ~((score >= 0) & (score <= 1)), "nsfw is no probability")
     return str(ids[-1].as_py() or "") if count else last

@@ -400,9 +400,10 @@ def _histograms(values: Mapping[str, np.ndarray], config: dict[str, Any]) -> lis
     )
     place = config.get("place_images") or {}
     sentence_count = rule_options(config, "sentence_count")
-    nsfw, short, long, aspect = (
+    nsfw = (config.get("heads") or {}).get("nsfw") or {}
+    short, long, aspect = (
         rule_options(config.get("filter_images"), name)
-        for name in ("nsfw", "short_side", "long_side", "aspect_ratio")
+        for name in ("short_side", "long_side", "aspect_ratio")
     )
     floors = {"min_similarity": place.get("min_similarity"),
               "min_max_similarity": place.get("min_max_similarity")}  # fmt: skip
@@ -428,7 +429,7 @@ def _histograms(values: Mapping[str, np.ndarray], config: dict[str, Any]) -> lis
         draw("Similarity of image and sentence", values["matched_sim"], values["!matched_sim"],
              _even(math.floor(least * 5) / 5, 1.0), floors),
         draw("Probability of being unsafe", values["nsfw"], values["!nsfw"], unit,
-             {"max": nsfw.get("max_probability")}),
+             {"max": nsfw.get("max_score")}),
         draw("Shorter side of images, pixels", values["short_side"], values["!short_side"],
              _counts(both("short_side")), shorter),
         draw("Width to height of images", logs["aspect_ratio"], logs["!aspect_ratio"],

@@ -10,8 +10,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow.compute as pc
 from rich.console import Console
@@ -22,7 +23,7 @@ from pipeline.corpus import Corpus
 from pipeline.diff import config_changes
 from pipeline.errors import UserError
 from pipeline.terminal import Column, print_table
-from schemas.image import ImageRecord, ImageScore
+from schemas.image import NSFW, ImageRecord, ImageScore
 from schemas.outcome import Kind
 
 # The stage of each list of rules whose rejected rows hold a score that can be judged again.
@@ -34,13 +35,42 @@ STAGES = {
     "filter_images.scored": "filter_scored_images",
     "filter_documents": "filter_documents",
     "filter_placed": "filter_placed",
+    "heads": "embed_images",
 }
 # The lists whose scores a document carries as its signals, in the order in which they are asked.
 SIGNALS = ("filter_text.documents", "filter_documents", "filter_placed")
-IMAGES = ("filter_images.decoded", "filter_images.scored")
+IMAGES = ("filter_images.decoded", "filter_images.scored", "heads")
+# The keys of a head that change no score.
+JUDGING = {"max_score", "policy", "timeout"}
 
 IMAGE_COLUMNS = ("image_id", "url", "format", "width", "height", "frames", "phash", "documents",
                  "nsfw", "scores", "source", "status", "opt_out", "bytes")  # fmt: skip
+
+
+class _Over(StrEnum):
+    UNWANTED = "unwanted"
+
+
+@dataclass(frozen=True)
+class HeadRule:
+    """A head's threshold as a rule on images."""
+
+    on: ClassVar[On] = On.IMAGE
+
+    name: str
+    max_score: float
+    policy: str
+
+    def score(self, element: ImageRecord) -> Score:
+        """The stored score; not a number where the head gave none."""
+        scores = {score.rule: score.score for score in element.scores}
+        found = element.nsfw if self.name == NSFW else scores.get(self.name)
+        return Score(math.nan if found is None else found)
+
+    def judge(self, score: Score) -> StrEnum | None:
+        # Not "greater than": what was not scored is not safe.
+        kept = self.policy == "flag" or score.value <= self.max_score
+        return None if kept else _Over.UNWANTED
 
 
 @dataclass(frozen=True)
@@ -55,8 +85,8 @@ class Change:
 
     place: str
     position: int
-    before: Rule
-    after: Rule | None
+    before: Rule | HeadRule
+    after: Rule | HeadRule | None
 
     @property
     def key(self) -> str:
@@ -122,8 +152,8 @@ def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
     changes = [change for change in changes if change.key in told]
     go: Counter[str] = Counter()
     lost = _documents_that_go(corpus, before, changes, go)
-    dropped = _images_that_go(corpus, changes, go)
-    bare, shown = _shown(corpus, lost, dropped)
+    dropped, doom = _images_that_go(corpus, changes, go)
+    bare, shown = _shown(corpus, lost, dropped, doom)
     come = _may_come(corpus, changes)
     result["documents"] |= {"go": len(lost), "lose_all_images": bare}
     result["images"]["go"] = result["images"]["now"] - shown
@@ -145,6 +175,21 @@ def _changes(before: Config, after: Config) -> Iterator[Change]:
             other = same[nth] if nth < len(same) else None
             if other != rule:
                 yield Change(place, position, rule, other)
+    yield from _head_changes(before, after)
+
+
+def _head_changes(before: Config, after: Config) -> Iterator[Change]:
+    """Heads that would judge otherwise; not those that would score otherwise."""
+    for name, old in before.heads.items():
+        new = after.heads.get(name)
+        differ = {
+            f.name for f in fields(old) if new and getattr(old, f.name) != getattr(new, f.name)
+        }
+        if new is None or (differ and differ <= JUDGING):
+            rules = [HeadRule(name, head.max_score, head.policy) if head else None
+                     for head in (old, new)]  # fmt: skip
+            assert rules[0]
+            yield Change("heads", 0, rules[0], rules[1])
 
 
 def _rules_at(config: Config, place: str) -> Rules:
@@ -180,7 +225,7 @@ def _documents_that_go(
 
 def _position(config: Config, change: Change) -> int:
     """Of the signals of a rule's name, which one is its own."""
-    asked = [
+    asked: list[tuple[str, Any]] = [
         (place, rule)
         for place in SIGNALS
         # Rules on the whole document are asked before those on its text.
@@ -192,12 +237,16 @@ def _position(config: Config, change: Change) -> int:
     return [rule.name for _, rule in asked[:mine]].count(change.before.name)
 
 
-def _images_that_go(corpus: Corpus, changes: Sequence[Change], go: Counter[str]) -> set[str]:
-    """Ids of images that a changed rule objects to; they are measured again from their rows."""
+def _images_that_go(
+    corpus: Corpus, changes: Sequence[Change], go: Counter[str]
+) -> tuple[set[str], set[str]]:
+    """Ids of images that a changed rule objects to, and of those among them that take their
+    documents with them; the images are measured again from their rows."""
     asked = [change for change in changes if change.place in IMAGES and change.after]
     dropped: set[str] = set()
+    doom: set[str] = set()
     if not asked:
-        return dropped
+        return dropped, doom
     for _, _, table in corpus.batches("images", IMAGE_COLUMNS):
         sizes = pc.fill_null(pc.binary_length(table["bytes"]), 0).to_pylist()
         for row, n_bytes in zip(table.drop_columns(["bytes"]).to_pylist(), sizes, strict=True):
@@ -207,7 +256,9 @@ def _images_that_go(corpus: Corpus, changes: Sequence[Change], go: Counter[str])
                 if change.after.judge(change.after.score(record)) is not None:
                     go[change.key] += 1
                     dropped.add(record.image_id)
-    return dropped
+                    if getattr(change.after, "policy", "") == "drop_document":
+                        doom.add(record.image_id)
+    return dropped, doom
 
 
 def _record(row: Mapping[str, Any], n_bytes: int) -> ImageRecord:
@@ -219,13 +270,16 @@ def _record(row: Mapping[str, Any], n_bytes: int) -> ImageRecord:
     )
 
 
-def _shown(corpus: Corpus, lost: set[str], dropped: set[str]) -> tuple[int, int]:
-    """Of the documents that stay, how many lose all their images; and the images they show."""
+def _shown(corpus: Corpus, lost: set[str], dropped: set[str], doom: set[str]) -> tuple[int, int]:
+    """Of the documents that stay, how many lose all their images; and the images they show.
+    Documents that show an image of `doom` are added to `lost`."""
     bare, shown = 0, set()
     columns = ("doc_id", "image_info.list.element.image_id")
     for _, _, table in corpus.batches("documents", columns):
         for row in table.to_pylist():
             images = {info["image_id"] for info in row["image_info"]} - {None}
+            if images & doom:
+                lost.add(row["doc_id"])
             if row["doc_id"] not in lost:
                 shown |= images - dropped
                 bare += bool(images) and images <= dropped

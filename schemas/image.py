@@ -6,6 +6,9 @@ what is shuffled most.
 
 from dataclasses import dataclass
 
+# The head whose score has a column of its own.
+NSFW = "nsfw"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageLocation:
@@ -73,6 +76,7 @@ class ImageRecord:
       same_look_documents: distinct documents that show an image of the same phash and dhash.
       nsfw: probability in [0, 1] that the image is unsafe; None is "not scored", never "safe".
       scores: further named scores.
+      flags: names of the heads that flag it.
       clip: CLIP feature, unit length, float32 little-endian; empty where no model was run.
       source: ``warc``, ``http`` or the name of another source.
       status: HTTP status.
@@ -93,6 +97,7 @@ class ImageRecord:
     same_look_documents: int = 1
     nsfw: float | None = None
     scores: tuple[ImageScore, ...] = ()
+    flags: tuple[str, ...] = ()
     clip: bytes = b""
     source: str = ""
     status: int = 200

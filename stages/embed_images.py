@@ -1,22 +1,26 @@
-"""Takes the CLIP feature and the NSFW score of decoded images, in batches over documents.
+"""Takes the CLIP feature of decoded images and what the heads score on it, in batches over
+documents.
 
-In: GatheredImage with pixels.  Out: GatheredImage whose record has `clip` and, with a scorer,
-`nsfw`; its pixels are gone.
+In: GatheredImage with pixels.  Out: kept GatheredImage whose record has its feature and scores and
+whose pixels are gone; rejected Rejection where a head drops the image; failed Failure where there
+is no feature or a head gave no score.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from schemas.outcome import Failure
+from filters.base import Objection
+from schemas.image import NSFW, ImageScore
+from schemas.outcome import Failure, Rejection
 from stages.clip import ClipConfig, load_clip
-from stages.doors import REJECTED, at_bundle_end, count_doors, to_failure
+from stages.doors import REJECTED, at_bundle_end, count_doors, rejected, to_failure
+from stages.heads import HeadConfig, Heads, Reason
 from stages.imaging.elements import GatheredImage
-from stages.nsfw import NsfwConfig, NsfwScorer
 
 STAGE = "embed_images"
 FAILED: Final = "failed"
@@ -24,11 +28,17 @@ FAILED: Final = "failed"
 
 @dataclass
 class EmbedImages(beam.PTransform):
+    """See the module.
+
+    Attributes:
+      heads: by name.
+    """
+
     clip: ClipConfig
-    nsfw: NsfwConfig | None = None
+    heads: Mapping[str, HeadConfig] = field(default_factory=dict)
 
     def expand(self, images: PCollection[GatheredImage]) -> Any:
-        out = images | "Embed" >> beam.ParDo(_Embed(self.clip, self.nsfw)).with_outputs(
+        out = images | "Embed" >> beam.ParDo(_Embed(self.clip, self.heads)).with_outputs(
             REJECTED, FAILED, main="kept"
         )
         return count_doors(out, out[FAILED], STAGE)
@@ -37,20 +47,24 @@ class EmbedImages(beam.PTransform):
 class _Embed(beam.DoFn):
     """Gathers images until a batch is full; a bundle's end empties it."""
 
-    def __init__(self, clip: ClipConfig, nsfw: NsfwConfig | None):
+    def __init__(self, clip: ClipConfig, heads: Mapping[str, HeadConfig]):
         self._clip_config = clip
-        self._nsfw_config = nsfw
+        self._head_configs = heads
 
     def setup(self):
         self._clip = load_clip(self._clip_config)
-        self._nsfw = NsfwScorer(self._nsfw_config, self._clip) if self._nsfw_config else None
+        self._heads = Heads(self._head_configs, self._clip)
 
     def start_bundle(self):
         self._waiting: list[GatheredImage] = []
 
     def process(
         self, image: GatheredImage
-    ) -> Iterable[GatheredImage | TaggedOutput[Literal["failed"], Failure]]:
+    ) -> Iterable[
+        GatheredImage
+        | TaggedOutput[Literal["failed"], Failure]
+        | TaggedOutput[Literal["rejected"], Rejection]
+    ]:
         self._waiting.append(image)
         if len(self._waiting) >= self._clip_config.batch_size:
             yield from self._empty()
@@ -62,6 +76,9 @@ class _Embed(beam.DoFn):
         waiting, self._waiting = self._waiting, []
         try:
             yield from self._embed(waiting)
+        except TimeoutError as error:
+            for image in waiting:
+                yield TaggedOutput(FAILED, to_failure(image, error, STAGE))
         except Exception:  # noqa: BLE001  one of them broke the batch: each gets its own try
             for image in waiting:
                 try:
@@ -69,22 +86,30 @@ class _Embed(beam.DoFn):
                 except Exception as error:  # noqa: BLE001  the failed door
                     yield TaggedOutput(FAILED, to_failure(image, error, STAGE))
 
-    def _embed(self, images: list[GatheredImage]) -> list[GatheredImage]:
+    def _embed(self, images: list[GatheredImage]) -> list[Any]:
         pixels = [image.pixels for image in images]
         if None in pixels:
             raise ValueError("an image came without pixels")
         features = self._clip.images([p for p in pixels if p is not None])
         if not np.isfinite(features).all():
             raise ValueError("the model gave a feature that is not finite")
+        scores = self._heads.scores(features)
         return [
-            replace(
-                image,
-                pixels=None,
-                record=replace(
-                    image.record,
-                    clip=feature.astype("<f4").tobytes(),
-                    nsfw=self._nsfw(feature) if self._nsfw else None,
-                ),
-            )
-            for image, feature in zip(images, features, strict=True)
+            self._judged(image, feature, of_heads)
+            for image, feature, of_heads in zip(images, features, scores, strict=True)
         ]
+
+    def _judged(
+        self, image: GatheredImage, feature: np.ndarray, scores: Mapping[str, float]
+    ) -> GatheredImage | TaggedOutput:
+        if head := self._heads.objection(scores):
+            return rejected(image, STAGE, Objection(head, Reason.UNWANTED, scores[head], ""))
+        named = tuple(ImageScore(name, score) for name, score in scores.items() if name != NSFW)
+        record = replace(
+            image.record,
+            clip=feature.astype("<f4").tobytes(),
+            nsfw=scores.get(NSFW),
+            scores=image.record.scores + named,
+            flags=self._heads.flags(scores),
+        )
+        return replace(image, pixels=None, record=record)

@@ -23,7 +23,7 @@ from schemas.document import (
     Signal,
     Text,
 )
-from schemas.image import ImageRecord
+from schemas.image import ImageRecord, ImageScore
 
 RED, BLUE = "https://a.example/red.png", "https://a.example/blue.png"
 BLUE_ELSEWHERE = "https://b.example/blue.png"
@@ -49,6 +49,7 @@ def record(url):
         len(data),
         "00ff00ff00ff00ff",
         nsfw=0.25,
+        scores=(ImageScore("faces", 0.125),),
         source="warc",
     )
 
@@ -208,7 +209,7 @@ def sound_draft():
         ],
         config={
             "gather_images": {},
-            "nsfw": {"head": ""},
+            "heads": {"nsfw": {}, "faces": {}},
             "write": {"image_bytes": True},
             "filter_pages": [{"opt_out": {}}],
             "filter_text": {"documents": [{"language": {"languages": ["en", "de"]}}]},

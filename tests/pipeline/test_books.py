@@ -29,7 +29,7 @@ CONFIGS = {
     "mmc4": """
         extends: mmc4
         clip: {model: embedded, pretrained: ""}
-        nsfw: null
+        heads: null
         filter_images: {scored: [{image_frequency: {max_documents: 10}}]}
         place_images: {min_max_similarity: null}
         write: {shards: 2}
@@ -37,7 +37,7 @@ CONFIGS = {
     "obelics": """
         extends: obelics
         clip: null
-        nsfw: null
+        heads: null
         filter_images: {scored: []}
         write: {shards: 2}
     """,

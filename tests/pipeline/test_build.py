@@ -55,7 +55,7 @@ def test_phases_are_those_that_the_config_asks_for():
     assert list(whole.phases) == ["extract", "images", "dedup_images", "assemble"]
     assert whole.folder_of("dedup") is None
     assert whole.folder_of("images") == "/nowhere/out/_work/images"
-    off = ("gather_images=null", "clip=null", "nsfw=null", "deduplicate_by_images=null")
+    off = ("gather_images=null", "clip=null", "heads=null", "deduplicate_by_images=null")
     assert list(plan("obelics", *off).phases) == ["extract", "dedup", "assemble"]
     assert plan("obelics", *off).folder_of("images") is None
     assert "Without images" in top("obelics", "assemble", *off)
@@ -68,7 +68,7 @@ def test_stages_that_are_not_asked_for_are_not_in_the_graph():
     assert "Filter placed" in top("mmc4", "assemble")
     assert top("extract", "assemble") & {*joined, "Filter placed"} == {"Place images"}
     assert "Embed images" in top("sample", "images")
-    blind = ("clip=null", "nsfw=null", "place_images={method: dom}", "filter_images.scored=[]")
+    blind = ("clip=null", "heads=null", "place_images={method: dom}", "filter_images.scored=[]")
     assert "Embed images" not in top("sample", "images", *blind)
 
 

@@ -159,9 +159,9 @@ def test_extending_nothing_is_no_extension(written):
 
 
 def test_a_section_may_be_turned_off_by_the_extending_file(written):
-    off = "gather_images: null\nclip: null\nnsfw: null\ndeduplicate_by_images: null\n"
+    off = "gather_images: null\nclip: null\nheads: null\ndeduplicate_by_images: null\n"
     config = load_config(written(f"extends: obelics\n{off}"))
-    assert (config.gather_images, config.clip, config.nsfw) == (None, None, None)
+    assert (config.gather_images, config.clip, config.heads) == (None, None, {})
 
 
 def test_configs_that_extend_each_other(written, tmp_path):
@@ -235,9 +235,13 @@ def test_a_base_that_is_not_there_or_no_name(written):
             "filter_pages: [{status: {allowed: [200, '404']}}]",
             ["filter_pages.status.allowed[1]: must be a whole number, not the text '404'"],
         ),
-        ("filter_images: {decoded: [nsfw], scored: [status]}", ["filter_images.scored: no rule"]),
+        ("filter_images: {decoded: [blank], scored: [status]}", ["filter_images.scored: no rule"]),
         ("filter_placed: [text_present]", ["filter_placed: no rule 'text_present'"]),
-        ("nsfw: {unsafe: [a], safe: [b]}", ["nsfw: the scores come from CLIP features, so clip"]),
+        ("heads: {a: {unwanted: [a], wanted: [b]}}", ["heads: the scores come from CLIP features"]),
+        ("heads: {a: {unwanted: [a]}}", ["heads.a: prompts need at least one"]),
+        ("heads: {a: {file: /none}}", ["heads.a: there is no file /none"]),
+        ("heads: [a]", ["heads: must be a mapping of names"]),
+        ("clip: {}\nheads: {A-b: {unwanted: [a], wanted: [b]}}", ["heads: 'A-b' is no name"]),
     ],
 )
 def test_a_mistake_is_told_with_file_and_key(written, text, parts):

@@ -30,7 +30,7 @@ PAGES = {
 }
 IMAGES = {
     "frequency": ("join_images", "image_frequency", "too_frequent"),
-    "nsfw": ("join_images", "nsfw", "unsafe"),
+    "nsfw": ("join_images", "nsfw", "unwanted"),
     "size": ("join_images", "short_side", "too_small"),
     "aspect": ("join_images", "short_side", "too_small"),  # 728 x 90: the first rule that objects
     "not_in_crawl": ("join_images", "gather", "not_in_crawl"),

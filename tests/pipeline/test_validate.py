@@ -34,7 +34,7 @@ def test_a_corpus_without_rows_has_no_breach(tmp_path, draft):
 
 def test_natural_order_alone_is_sound(tmp_path, draft):
     """Without a model there is no matrix, no match, no image id."""
-    draft.config = {"gather_images": None, "nsfw": None, "write": {"image_bytes": True}}
+    draft.config = {"gather_images": None, "heads": {}, "write": {"image_bytes": True}}
     draft.images = []
     for row in draft.documents:
         row["similarity_matrix"] = []
@@ -275,6 +275,7 @@ IMAGE_BREACHES = {
     "no width": ({"width": None}, "width: width is null or below 1"),
     "a phash too short": ({"phash": "00ff"}, "phash: phash is not 16 hex digits"),
     "not scored": ({"nsfw": None}, "nsfw: the image has no nsfw score"),
+    "not scored by a head": ({"scores": []}, "faces: the image has no faces score"),
     "no probability": ({"nsfw": 1.5}, "nsfw: nsfw is no probability"),
 }
 
@@ -388,7 +389,7 @@ MANIFEST_BREACHES = {
         "digest: is 0, the files give ",
     ),
     "config": (
-        lambda m: m["config"].update(nsfw={"head": "other"}),
+        lambda m: m["config"].update(heads={"nsfw": {"file": "other"}}),
         "config_sha256: is ",
     ),
     "a key": (lambda m: m.pop("funnel"), "manifest: funnel is missing"),

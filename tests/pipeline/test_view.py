@@ -241,7 +241,7 @@ def test_the_funnel_and_what_was_left_out(corpus):
 
 def test_thresholds_are_those_of_the_config(tmp_path, draft):
     draft.config |= {
-        "filter_images": {"scored": [{"nsfw": {"max_probability": 0.75}}]},
+        "heads": {"nsfw": {"max_score": 0.75}},
         "filter_documents": [{"image_count": {"min_images": 1, "max_images": 30}}],
         "place_images": {"min_similarity": 0.25, "min_max_similarity": 0.125},
     }

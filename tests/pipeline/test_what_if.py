@@ -91,17 +91,46 @@ def test_images_are_measured_again_and_take_their_documents(judged, draft):
 
 
 def test_rejected_images_may_come_back(judged, draft):
-    for score in (0.2, 0.6, None):
+    for score in (0.1, 0.3, None):
         draft.rejected.append(
             {"element_id": "u", "kind": "image", "doc_id": "", "url": "u",
-             "stage": "filter_scored_images", "rule": "nsfw", "reason": "unsafe", "score": score,
+             "stage": "filter_scored_images", "rule": "blank", "reason": "blank", "score": score,
              "detail": ""}
         )  # fmt: skip
-    corpus = judged(filter_images={"scored": [{"nsfw": {"max_probability": 0.1}}]})
-    found = what_if(corpus, ["filter_images.scored.nsfw.max_probability=0.5"])
-    assert counts(found) == {"filter_images.scored.nsfw": (0, 1)}, "not scored is never safe"
+    corpus = judged(filter_images={"scored": [{"blank": {"min_contrast": 0.4}}]})
+    found = what_if(corpus, ["filter_images.scored.blank.min_contrast=0.2"])
+    assert counts(found) == {"filter_images.scored.blank": (2, 1)}, "not measured is not kept"
     found = what_if(corpus, ["filter_images.scored=[]"])
-    assert counts(found) == {"filter_images.scored.nsfw": (0, 3)}
+    assert counts(found) == {"filter_images.scored.blank": (0, 3)}
+
+
+def head(**more):
+    return {"unwanted": ["a"], "wanted": ["b"], **more}
+
+
+def test_heads_judge_again(judged, draft):
+    # Both images score 0.25 and red is in the first two documents.
+    red = draft.documents[1]["image_info"][0]["image_id"]
+    for row in draft.images:
+        row["scores"] = signals(("faces", 0.75 if row["image_id"] == red else 0.125))
+    draft.rejected += [
+        {"element_id": url, "kind": "image", "doc_id": "", "url": url, "stage": "embed_images",
+         "rule": "nsfw", "reason": "unwanted", "score": score, "detail": ""}
+        for url, score in (("u", 0.6), ("v", 0.9))
+    ]  # fmt: skip
+    corpus = judged(
+        clip={}, heads={"nsfw": head(), "faces": head(max_score=0.9, policy="drop_document")}
+    )
+    found = what_if(corpus, ["heads.nsfw.max_score=0.7"])
+    assert counts(found) == {"heads.nsfw": (0, 1)}
+    found = what_if(corpus, ["heads.faces.max_score=0.5"])
+    assert counts(found) == {"heads.faces": (1, 0)}
+    assert found["documents"]["go"] == 2, "the documents go with the image"
+    assert found["images"]["go"] == 1
+    found = what_if(corpus, ["heads.faces.max_score=0.5", "heads.faces.policy=drop_image"])
+    assert found["documents"] == {"now": 3, "go": 0, "may_come": 0, "lose_all_images": 1}
+    found = what_if(corpus, ["heads.nsfw.max_score=0.7", "heads.nsfw.wanted=[c]"])
+    assert (found["rules"], found["rerun"]) == ([], ["heads.nsfw.wanted", "heads.nsfw.max_score"])
 
 
 def test_what_the_rows_do_not_hold_needs_a_rerun(judged):

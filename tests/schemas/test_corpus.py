@@ -41,6 +41,7 @@ RECORD = ImageRecord(
     same_look_documents=5,
     nsfw=0.125,
     scores=(ImageScore("blur", 0.5),),
+    flags=("faces",),
     clip=b"\0" * 8,
     source="http",
     status=203,
@@ -178,6 +179,7 @@ def test_an_image_is_told_as_it_was_found():
         "look_documents": 5,
         "nsfw": 0.125,
         "scores": [{"rule": "blur", "score": 0.5}],
+        "flags": ["faces"],
         "clip_feature": [0.5, -0.25],
         "source": "http",
         "status": 203,
@@ -206,4 +208,4 @@ def test_outcomes_on_disk_are_the_fields_of_their_classes():
 def test_the_tables_and_their_columns_belong_to_the_version():
     assert SCHEMA_VERSION == 2
     assert list(TABLES) == ["documents", "images", "rejected", "failed"]
-    assert [len(schema) for schema in TABLES.values()] == [23, 19, 9, 8]
+    assert [len(schema) for schema in TABLES.values()] == [23, 20, 9, 8]

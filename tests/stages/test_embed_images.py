@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import apache_beam as beam
 import numpy as np
@@ -9,18 +10,20 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import BeamAssertException, assert_that
+from safetensors.numpy import save_file
 
-from schemas.image import ImageRecord
+from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Kind
 from scripts.scenes import Kind as SceneKind
 from scripts.scenes import all_scenes, draw
 from stages.clip import ClipConfig, load_clip
 from stages.embed_images import STAGE, EmbedImages
+from stages.heads import Head, HeadConfig, Policy
 from stages.imaging.elements import GatheredImage
-from stages.nsfw import NsfwConfig, NsfwScorer
 
 CLIP = ClipConfig(batch_size=4)
-NSFW = NsfwConfig(("a hazard sign",), ("a picture",))
+HAZARD = HeadConfig(("a hazard sign",), ("a picture",), policy=Policy.FLAG)
+HEADS = {"nsfw": HAZARD}
 
 
 def gathered(number: int) -> GatheredImage:
@@ -38,11 +41,13 @@ IMAGES = [gathered(number) for number in range(9)]
 def expected() -> dict[str, GatheredImage]:
     """By URL, each image embedded alone."""
     clip = load_clip(CLIP)
-    scorer = NsfwScorer(NSFW, clip)
+    scorer = Head("nsfw", HAZARD, clip)
     found = {}
     for image in IMAGES:
         [feature] = clip.images([image.pixels])
-        record = replace(image.record, clip=feature.tobytes(), nsfw=scorer(feature))
+        score = scorer(feature)
+        flags = ("nsfw",) if score > 0.5 else ()
+        record = replace(image.record, clip=feature.tobytes(), nsfw=score, flags=flags)
         found[record.url] = GatheredImage(record, image.data)
     return found
 
@@ -79,7 +84,7 @@ def fail(expected):
 
 def test_nine_images_in_batches_of_four(beam_pipeline, expected):
     with beam_pipeline as p:
-        out = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP, NSFW)
+        out = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP, HEADS)
         assert out.kept.element_type is GatheredImage
         assert_that(out.kept, are(expected.values()), label="kept")
         assert_that(out.rejected, fail({}), label="rejected")
@@ -92,7 +97,8 @@ def test_nine_images_in_batches_of_four(beam_pipeline, expected):
 
 def test_without_a_scorer_nsfw_is_not_scored(beam_pipeline, expected):
     unscored = [
-        replace(image, record=replace(image.record, nsfw=None)) for image in expected.values()
+        replace(image, record=replace(image.record, nsfw=None, flags=()))
+        for image in expected.values()
     ]
     with beam_pipeline as p:
         out = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP)
@@ -106,7 +112,7 @@ def test_an_image_without_pixels_fails_alone(beam_pipeline, expected, broken):
     images[broken] = replace(images[broken], pixels=None)
     url = images[broken].record.url
     with beam_pipeline as p:
-        out = p | beam.Create(images, reshuffle=False) | EmbedImages(CLIP, NSFW)
+        out = p | beam.Create(images, reshuffle=False) | EmbedImages(CLIP, HEADS)
         kept = [image for image in expected.values() if image.record.url != url]
         assert_that(out.kept, are(kept), label="kept")
         error = "ValueError('an image came without pixels')"
@@ -114,9 +120,81 @@ def test_an_image_without_pixels_fails_alone(beam_pipeline, expected, broken):
     assert counters(p) == {"kept": 8, "failed": 1}
 
 
+def reject(expected):
+    """Rejections by URL with these rules."""
+
+    def check(found):
+        rows = {(r.url, r.stage, r.rule, r.reason, r.score) for r in found}
+        if rows != {(url, STAGE, rule, "unwanted", score) for url, rule, score in expected}:
+            raise BeamAssertException(f"{rows} != {expected}")
+
+    return check
+
+
+def test_heads_drop_and_name_what_they_score(beam_pipeline, expected):
+    heads = {
+        "hazard": replace(HAZARD, policy=Policy.DROP_DOCUMENT, max_score=0.9),
+        "picture": HeadConfig(("a picture",), ("a hazard sign",), policy=Policy.FLAG),
+    }
+    url = IMAGES[5].record.url
+    score = expected[url].record.nsfw
+    with beam_pipeline as p:
+        out = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP, heads)
+        assert_that(out.rejected, reject([(url, "hazard", score)]), label="rejected")
+        kept = []
+        for image in expected.values():
+            hazard = image.record.nsfw
+            scores = (
+                ImageScore("hazard", hazard),
+                ImageScore("picture", pytest.approx(1 - hazard)),
+            )
+            record = replace(image.record, nsfw=None, scores=scores, flags=("picture",))
+            kept.append(replace(image, record=record))
+        assert_that(out.kept, are(i for i in kept if i.record.url != url), label="kept")
+    assert counters(p) == {"kept": 8, "rejected.hazard.unwanted": 1}
+
+
+def test_images_that_heads_do_not_score_in_time_fail(beam_pipeline, tmp_path):
+    path, widths = tmp_path / "head.safetensors", (128, 2000, 2000, 1)
+    layers = {}
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
+        layers[f"{i}.weight"] = np.zeros((outputs, inputs), np.float32)
+        layers[f"{i}.bias"] = np.zeros(outputs, np.float32)
+    save_file(layers, path)
+    heads = {"nsfw": HeadConfig(file=str(path), timeout=1e-6)}
+    with beam_pipeline as p:
+        out = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP, heads)
+        assert_that(out.kept, are([]), label="kept")
+        error = "TimeoutError('the heads gave no scores in 1e-06 s')"
+        assert_that(out.failed, fail({i.record.url: error for i in IMAGES}), label="failed")
+
+
+def test_a_head_that_breaks_fails_its_images(beam_pipeline, tmp_path):
+    path = tmp_path / "head.safetensors"
+    weight, bias = np.full((1, 128), np.nan, np.float32), np.zeros(1, np.float32)
+    save_file({"0.weight": weight, "0.bias": bias}, path)
+    with beam_pipeline as p:
+        images = p | beam.Create(IMAGES, reshuffle=False)
+        out = images | EmbedImages(CLIP, {"nsfw": HeadConfig(file=str(path))})
+        assert_that(out.kept, are([]), label="kept")
+        error = "ValueError('head nsfw gave nan, no score in [0, 1]')"
+        assert_that(out.failed, fail({i.record.url: error for i in IMAGES}), label="failed")
+
+
+def test_a_head_whose_file_went_stops_the_run(tmp_path):
+    path = tmp_path / "head.safetensors"
+    path.touch()
+    heads = {"nsfw": HeadConfig(file=str(path))}
+    path.unlink()
+    p = TestPipeline(runner="FnApiRunner")
+    _ = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP, heads)
+    with pytest.raises(Exception, match="head nsfw: there is no file"):
+        p.run().wait_until_finish()
+
+
 def test_nothing_in_nothing_out(beam_pipeline):
     with beam_pipeline as p:
-        out = p | beam.Create([]) | EmbedImages(CLIP, NSFW)
+        out = p | beam.Create([]) | EmbedImages(CLIP, HEADS)
         assert_that(out.kept, are([]), label="kept")
         assert_that(out.failed, fail({}), label="failed")
     assert counters(p) == {}
@@ -133,6 +211,6 @@ def test_two_workers_give_the_same_features(expected):
     options = PipelineOptions(["--direct_num_workers=2", "--direct_running_mode=multi_threading"])
     with TestPipeline(runner="FnApiRunner", options=options) as p:
         images = p | beam.Create(IMAGES) | beam.Reshuffle()
-        out = images | EmbedImages(CLIP, NSFW)
+        out = images | EmbedImages(CLIP, HEADS)
         assert_that(out.kept, are(expected.values()), label="kept")
         assert_that(out.failed, fail({}), label="failed")

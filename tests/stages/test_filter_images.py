@@ -1,14 +1,16 @@
+from dataclasses import replace
+
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from filters.base import On, Score
-from filters.images.nsfw import Nsfw
+from filters.images.blank import Blank
 from filters.images.short_side import ShortSide
 from filters.references.reference_count import ReferenceCount
 from filters.references.url_words import UrlWords
-from schemas.image import ImageRecord, ImageReference
+from schemas.image import ImageRecord, ImageReference, ImageScore
 from schemas.outcome import Kind, Rejection
 from stages.filter_images import FilterImages, FilterReferences
 from stages.imaging.elements import GatheredImage
@@ -80,22 +82,26 @@ def test_gathered_images_leave_by_one_door_with_all_they_carry(beam_pipeline):
 
 
 def test_records_are_judged_under_a_stage_of_their_own_and_not_scored_is_no_score(beam_pipeline):
-    safe, unsafe, unknown = record("safe", nsfw=0.05), record("unsafe", nsfw=0.5), record("unknown")
+    unknown = record("unknown")
+    seen, blank = (
+        replace(record(str(contrast)), scores=(ImageScore("contrast", contrast),))
+        for contrast in (0.5, 0.0)
+    )
     with beam_pipeline as p:
-        records = p | beam.Create([safe, unsafe, unknown])
-        out = records | FilterImages([Nsfw()], "filter_scored_images")
+        records = p | beam.Create([seen, blank, unknown])
+        out = records | FilterImages([Blank()], "filter_scored_images")
         assert out.kept.element_type is ImageRecord
-        assert_that(out.kept, equal_to([safe]), label="kept")
+        assert_that(out.kept, equal_to([seen]), label="kept")
         stage = "filter_scored_images"
         refused = [
-            rejection(unsafe.url, stage, "nsfw", "unsafe", 0.5),
-            rejection(unknown.url, stage, "nsfw", "not_scored", None, "not scored"),
+            rejection(blank.url, stage, "blank", "blank", 0.0),
+            rejection(unknown.url, stage, "blank", "not_scored", None, "not scored"),
         ]
         assert_that(out.rejected, equal_to(refused), label="rejected")
     assert counters(p, stage) == {
         "kept": 1,
-        "rejected.nsfw.unsafe": 1,
-        "rejected.nsfw.not_scored": 1,
+        "rejected.blank.blank": 1,
+        "rejected.blank.not_scored": 1,
     }
 
 

@@ -11,7 +11,6 @@ from filters.images.image_format import ImageFormat
 from filters.images.image_frequency import ImageFrequency
 from filters.images.long_side import LongSide
 from filters.images.look_frequency import LookFrequency
-from filters.images.nsfw import Nsfw
 from filters.images.short_side import ShortSide
 from schemas.image import ImageRecord, ImageScore
 
@@ -58,17 +57,8 @@ def test_image_format():
     assert reason(ImageFormat(formats=("gif",)), format="gif") is None
 
 
-@pytest.mark.parametrize(
-    ("nsfw", "expected"),
-    [(0.0, None), (0.1, None), (0.11, "unsafe"), (1.0, "unsafe"), (None, "not_scored")],
-)
-def test_nsfw_fails_closed(nsfw, expected):
-    assert reason(Nsfw(), nsfw=nsfw) == expected
-
-
 def test_not_scored_is_no_score():
     record = ImageRecord("0" * 64, "http://a/i", "png", 1, 1, 1, "0" * 16)
-    assert math.isnan(Nsfw().score(record).value)
     assert math.isnan(Blank().score(record).value)
 
 
@@ -110,7 +100,6 @@ def test_animated():
         (lambda: LongSide(max_pixels=0), "below 1"),
         (lambda: AspectRatio(min_ratio=3), "bad range 3..2.0"),
         (lambda: ImageFormat(formats=("jpg",)), "jpeg and tiff are"),
-        (lambda: Nsfw(max_probability=1.0), "not in"),
         (lambda: ImageFrequency(max_documents=0), "below 1"),
         (lambda: ByteCount(min_bytes=10, max_bytes=9), "bad range 10..9"),
         (lambda: ByteCount(min_bytes=-1), "bad range"),
