@@ -3,6 +3,8 @@ import pathlib
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 
+from tests.stages.bad_web import BadWeb
+
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -19,3 +21,16 @@ def shared_data() -> pathlib.Path:
 def beam_pipeline() -> TestPipeline:
     # Named on purpose: the default DirectRunner first tries to download a Prism binary.
     return TestPipeline(runner="FnApiRunner")
+
+
+@pytest.fixture
+def bad_web(tmp_path):
+    started = []
+
+    def start(*addresses):
+        started.append(BadWeb(tmp_path, *addresses))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

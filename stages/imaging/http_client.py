@@ -251,8 +251,10 @@ class HttpClient:
             await self.leave(name)
 
     async def leave(self, host: str) -> None:
-        """Closes the connections to a host; what is known of it is kept."""
-        if known := self._hosts.get(host):
+        """Closes the connections to a host; what is known of it is kept. Nothing is done while a
+        redirect from another host is being followed there."""
+        known = self._hosts.get(host)
+        if known and len(known.free_at) == self._config.host_concurrency:
             await known.pool.aclose()
 
     async def fetch(
@@ -420,18 +422,29 @@ class HttpClient:
 
         Without `max_bytes` the body is cut at `robots.MAX_BYTES`.
         """
-        started = self._clock()
         trial.attempts += 1
         with _explained():
-            try:
-                async with asyncio.timeout(max(trial.left, 0.0)):
-                    async with await self._address(url):
-                        return await self._request(url, trial, max_bytes, check, quest)
-            except TimeoutError as error:
-                raise FetchError(Reason.DEADLINE, f"{self._config.deadline:g} s") from error
-            finally:
-                trial.left -= self._clock() - started
+            async with self._counted(trial):
+                address = await self._address(url)
+            async with address, self._counted(trial):
+                return await self._request(url, trial, max_bytes, check, quest)
         raise AssertionError("unreachable")
+
+    @contextlib.asynccontextmanager
+    async def _counted(self, trial: Trial) -> AsyncIterator[None]:
+        """Takes its time from what is left to a trial.
+
+        Raises:
+          FetchError: nothing is left.
+        """
+        started = self._clock()
+        try:
+            async with asyncio.timeout(max(trial.left, 0.0)):
+                yield
+        except TimeoutError as error:
+            raise FetchError(Reason.DEADLINE, f"{self._config.deadline:g} s") from error
+        finally:
+            trial.left -= self._clock() - started
 
     async def _address(self, url: str) -> asyncio.Semaphore:
         """What keeps the requests to the address of a host few."""
