@@ -16,15 +16,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
+from stages.imaging import tdmrep
 from stages.imaging.addresses import ForbiddenAddress
 from stages.imaging.network import PublicBackend, Resolver
 from stages.imaging.refusal import Reason, Refused, of_status
-from stages.imaging.robots import MAX_BYTES, Robots, Verdict
+from stages.imaging.robots import MAX_BYTES, Robots, SiteFile, Verdict
 from stages.imaging.sources import Check
 from stages.imaging.urls import DEFAULT_PORT, comparable, host_of
 from stages.warc.payload import Headers, PayloadError, PayloadTooLarge, decode_payload, first
@@ -61,6 +62,9 @@ class HttpConfig:
       max_site_changes: how often redirects of one URL may lead to another site.
       hosts: that one worker talks to at a time; bodies of as many are in memory at once.
       shards: groups that sites are hashed into; the most workers that can fetch at a time.
+      robots: obey robots.txt.
+      robots_unreachable: what a robots.txt stands for that cannot be had (429, 5xx, no answer).
+      tdmrep: ask each site for its /.well-known/tdmrep.json and leave what it reserves.
       revalidate: ask again for what an earlier run has, by its ETag and Last-Modified.
       flush_images, flush_seconds: what was fetched is on disk after so many images or seconds; a
         run that is killed fetches no more than that again.
@@ -86,6 +90,8 @@ class HttpConfig:
     hosts: int = 64
     shards: int = 16
     robots: bool = True
+    robots_unreachable: Literal["disallow", "allow"] = "disallow"
+    tdmrep: bool = True
     revalidate: bool = False
     flush_images: int = 256
     flush_seconds: float = 10.0
@@ -239,7 +245,11 @@ class HttpClient:
         self._sleep = sleep
         self._clock = clock
         self._resolver = Resolver(config.allow_loopback, config.connect_timeout)
-        self._robots = Robots(config.product, self._robots_file)
+        allow = config.robots_unreachable == "allow"
+        self._robots = Robots(
+            config.product, self._site_file, Verdict.ALLOWED if allow else Verdict.UNREACHABLE
+        )
+        self._reservations = SiteFile(tdmrep.PATH, self._site_file, tdmrep.read)
         self._hosts: dict[str, _Host] = {}
         self._addresses: dict[str, asyncio.Semaphore] = {}
 
@@ -340,6 +350,10 @@ class HttpClient:
         host = host_of(url)
         if self._host(url).failures >= self._config.max_host_failures:
             raise FetchError(Reason.HOST_DOWN, host)
+        if self._config.tdmrep:
+            rule = (await self._reservations.of(url)).rule_for(url)
+            if rule and rule.reserved:
+                raise FetchError(Reason.OPTED_OUT, f"{tdmrep.PATH}: {rule.line}")
         if not self._config.robots:
             return 0.0
         verdict = await self._robots.verdict(url)
@@ -383,8 +397,8 @@ class HttpClient:
             async with known.changed:
                 known.changed.notify_all()
 
-    async def _robots_file(self, url: str) -> tuple[int, bytes]:
-        """Status and body of a robots.txt; status 0 where there is no answer.
+    async def _site_file(self, url: str) -> tuple[int, bytes]:
+        """Status and body of a site's robots.txt or tdmrep.json; status 0 where there is no answer.
 
         Its redirects are followed to any site, as the RFC has it, also to one that is not `ours`.
         """
@@ -406,7 +420,8 @@ class HttpClient:
             return await self._persist(once, trial)
         except FetchError as error:
             if error.reason in _NOBODY:  # an image would not be had either; asked already
-                raise FetchError(error.reason, f"robots.txt: {error.detail}") from error
+                name = url.rpartition("/")[2]
+                raise FetchError(error.reason, f"{name}: {error.detail}") from error
             status = error.detail.partition(" ")[0]
             return int(status) if status.isdigit() else 0, b""
 

@@ -18,6 +18,7 @@ GATHER = GatherConfig(
         backoff=0.0,
         host_delay=0.0,
         robots=False,
+        tdmrep=False,
         allow_loopback=True,
     )
 )

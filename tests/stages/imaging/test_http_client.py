@@ -32,6 +32,7 @@ def config(**fields):
         "host_delay": 0.0,
         "retries": 2,
         "robots": False,
+        "tdmrep": False,
         "allow_loopback": True,
     }
     return HttpConfig(**{**defaults, **fields})
@@ -465,6 +466,32 @@ def test_a_robots_txt_that_cannot_be_had(web, client, status, reason):
     else:
         assert refusal(client(robots=True), web.url("/ok.png")).reason is reason
         assert web.requests["/ok.png"] == 0
+
+
+def test_the_config_says_what_a_robots_txt_stands_for_that_cannot_be_had(web, client):
+    web.robots = (503, b"")
+    fetcher = client(robots=True, robots_unreachable="allow")
+    assert fetcher.fetch(web.url("/ok.png")).status == 200
+
+
+def test_reservations_of_a_site_are_read_once_and_obeyed(web, client, png):
+    rules = b'[{"location": "/", "tdm-reservation": 0}, {"location": "/a*", "tdm-reservation": 1}]'
+    web.pages["/.well-known/tdmrep.json"] = (200, rules, {"kind": "application/json"})
+    web.pages["/a.png"] = (200, png(), {})
+    web.pages["/moved.png"] = (302, b"", {"Location": "/a.png"})
+    fetcher = client(tdmrep=True)
+    fetcher.fetch(web.url("/ok.png"))
+    for path in ("/a.png", "/moved.png"):
+        error = refusal(fetcher, web.url(path))
+        assert error.reason is Reason.OPTED_OUT
+        assert error.detail == "/.well-known/tdmrep.json: /a* 1"
+    assert dict(web.requests) == {"/.well-known/tdmrep.json": 1, "/ok.png": 1, "/moved.png": 1}
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_site_without_reservations_reserves_nothing(web, client, status):
+    web.pages["/.well-known/tdmrep.json"] = (status, b"", {})
+    assert client(tdmrep=True).fetch(web.url("/ok.png")).status == 200
 
 
 def test_the_target_of_a_redirect_is_held_to_robots_txt(web, client):
