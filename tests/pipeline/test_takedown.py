@@ -11,7 +11,10 @@ from pipeline.errors import UserError
 from pipeline.run import run
 from pipeline.takedown import Request, request_of, take_down
 from pipeline.validate import validate
+from schemas.fetch import Fetched
 from stages import files
+from stages.imaging.fetched import FOLDER, Store, Writer, known_in
+from stages.imaging.refusal import Refused
 from tests.pipeline.drafts import BLUE, BLUE_ELSEWHERE, BYTES, RED
 
 RED_ID, BLUE_ID = (hashlib.sha256(BYTES[url]).hexdigest() for url in (RED, BLUE))
@@ -232,6 +235,28 @@ def test_a_later_run_does_not_bring_it_back(sample_corpus, sample_crawl, tmp_pat
     assert gone()
     assert list(validate(str(corpus))) == []
     assert len(json.loads((corpus / "manifest.json").read_text())["takedowns"]) == 1
+
+
+def test_what_was_fetched_loses_its_bytes_and_is_not_asked_for_again(tmp_path):
+    folder = tmp_path / "_work" / FOLDER
+    writer = Writer(str(folder))
+    for url, data in BYTES.items():
+        sha256 = hashlib.sha256(data).hexdigest()
+        writer.add(Fetched(url, url, "2026-01-31", 200, 1, sha256=sha256, n_bytes=len(data)), data)
+    writer.close()
+    takedown._blank_stores(str(tmp_path), {BLUE_ID})
+    source = Store((str(folder),))
+    places = {place.url: place for path in source.files() for place in source.places(path)}
+    assert set(places) == {RED}
+    assert source.read(places[RED], 10_000, lambda headers: None).data == BYTES[RED]
+    known = known_in(str(folder), range(64))
+    assert {url: found.fetched.reason for url, found in known.items()} == {
+        RED: "", BLUE: "taken_down", BLUE_ELSEWHERE: "taken_down",
+    }  # fmt: skip
+    assert known[BLUE].stands(10_000, lambda headers: None)
+    with pytest.raises(Refused, match="taken_down"):
+        source.read(known[BLUE].location, 10_000, lambda headers: None)
+    assert stored(tmp_path) == {RED_ID}
 
 
 def test_rows_of_a_store_keep_their_places(tmp_path):
