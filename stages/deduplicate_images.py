@@ -71,9 +71,9 @@ class DeduplicateImages(beam.PTransform):
 
     Nothing depends on the order of the input, on bundles or on the number of workers.
 
-    Cost of 1 million images of 512 values on one core: see scripts/bench/semantic.py. Memory of a
-    worker: the samples (`SemanticConfig.training` times 2 KB at 512 values), and the images of a
-    part, `probes` copies of each. Features lie twice on disk while the phase runs.
+    scripts/bench/semantic.py measures time and recall. A worker holds the samples, and the images
+    of a part three times over (2 KB each at 512 values); each image is in `probes` parts. Features
+    are written `probes` times more to disk.
 
     Attributes:
       store: folder of the image store that the records point to.

@@ -169,8 +169,7 @@ def joint_edges(found: Iterable[Member], config: JointConfig) -> Iterator[str]:
     for i in range(1, len(listed)):
         near = jaccard(sketches[:i], sketches[i]) >= config.min_text
         for j in np.flatnonzero(near).tolist():
-            shared = len(sets[i] & sets[j])
-            if shared >= config.min_images * len(sets[i] | sets[j]):
+            if len(sets[i] & sets[j]) / len(sets[i] | sets[j]) >= config.min_images:
                 left.append(i)
                 right.append(j)
     if not left:

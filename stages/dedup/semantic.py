@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,6 +88,8 @@ def train(features: Features, cells: int, seed: int) -> Features:
     Returns:
       Shape [min(cells, n), d], unit length.
     """
+    import faiss  # takes a while, and only one worker needs it
+
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
