@@ -22,6 +22,7 @@ import yaml
 
 from filters.base import On, Rule, load_all
 from filters.opt_out_lists import check_files
+from filters.pages.has_image import HasImage
 from pipeline.errors import UserError
 from stages.clip import ClipConfig
 from stages.dedup.by_images import ByImagesConfig
@@ -152,6 +153,12 @@ class Config:
             raise ValueError(
                 "deduplicate_images: compares CLIP features, so gather_images and clip must be set"
             )
+        for rule in self.filter_pages:
+            if isinstance(rule, HasImage) and rule.min_side > self.extract.min_side:
+                raise ValueError(
+                    f"filter_pages.has_image: min_side is {rule.min_side}, more than "
+                    f"extract.min_side, {self.extract.min_side}: images would be lost unseen"
+                )
         if self.place_images.method != "dom" and not (self.clip and self.gather_images):
             raise ValueError(
                 f"place_images: method {self.place_images.method} needs gather_images and clip; "

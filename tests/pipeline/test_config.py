@@ -375,3 +375,11 @@ def test_the_digest_sees_every_value_and_no_order():
     assert digest_of({"a": [1, 2]}) != digest_of({"a": [2, 1]})
     some = [load_config("extract", [s]) for s in ("write.shards=1", "write.shards=2")]
     assert digest_of(resolved(some[0])) != digest_of(resolved(some[1]))
+
+
+def test_a_cheap_rule_rejects_no_more_icons_than_the_extraction():
+    rules = {"filter_pages": ["has_image"], "extract": {"min_side": 32}}
+    with pytest.raises(UserError, match=r"has_image: min_side is 64, more than extract\.min_side"):
+        build_config(rules, "x.yaml")
+    rules["filter_pages"] = [{"has_image": {"min_side": 32}}]
+    build_config(rules, "x.yaml")

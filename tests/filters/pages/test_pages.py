@@ -60,27 +60,50 @@ def test_truncated():
 
 
 @pytest.mark.parametrize(
-    ("body", "marks"),
+    ("body", "images"),
     [
         (b"", 0),
         (b"<p>imgage picture</p>", 0),
-        (b"<IMG src=a><img\nsrc=b>", 2),
+        (b"<IMG src=a.jpg><img\nsrc=b>", 2),
         (b"<picture><source></picture>", 1),
         (b"<amp-img src=a>", 1),
-        (b'<meta property="og:image" content="a">', 1),
+        (b"<image href=a>", 1),
         ("<html><img src=a>".encode("utf-16"), 1),
+        (b"<noscript>&lt;img src=a&gt;</noscript>", 1),
+        (b'{"html": "\\u003cimg src=a>"}', 1),
+        # Nothing that could be fetched.
+        (b'<meta property="og:image" content="a.jpg">', 0),
+        (b"<img><img src><img src=''><img alt=a class=b>", 0),
+        (b'<img src="data:image/gif;base64,R0lG"><img src="/a.SVG?v=1" alt="a">', 0),
+        (b'<img src="/a.svg/b.jpg"><img src="a.jpg?b=.svg">', 2),
+        # It may be elsewhere.
+        (b'<img src="data:," data-x="a.jpg"><img srcset="a 2x"><img href=a>', 3),
+        # Declared sizes.
+        (
+            b'<img src=a width=63 height="10px"/><img src=a width=0 height=0>',
+            0,
+        ),
+        (b"<img src=a width=64 height=1><img src=a width=9%><img src=a width=0 height=200>", 3),
+        (b'<img src=a width=0><img src=a width=9 style="width:200px">', 2),
+        # Not plainly written.
+        (b'<img alt="5" tall" src="data:,"><img alt="<b>" src=a.svg><img src=a.svg', 3),
     ],
 )
-def test_has_image(body, marks):
-    assert HasImage().score(page(body=body)).value == marks
-    assert reason(HasImage(), page(body=body)) == (None if marks else "no_image")
+def test_has_image(body, images):
+    assert HasImage().score(page(body=body)).value == images
+    assert reason(HasImage(), page(body=body)) == (None if images else "no_image")
 
 
-def test_has_image_bound():
+def test_has_image_bounds():
     assert HasImage(2).judge(Score(2)) is None
     assert HasImage(2).judge(Score(1)) == "no_image"
-    with pytest.raises(ValueError, match="min_marks"):
+    assert (
+        HasImage(min_side=9).score(page(body=b"<img src=a width=9><img src=a width=8>")).value == 1
+    )
+    with pytest.raises(ValueError, match="min_images"):
         HasImage(0)
+    with pytest.raises(ValueError, match="min_side"):
+        HasImage(min_side=-1)
 
 
 @pytest.mark.parametrize(
