@@ -378,7 +378,8 @@ def test_the_digest_sees_every_value_and_no_order():
 
 
 def test_a_cheap_rule_rejects_no_more_icons_than_the_extraction():
-    rules = {"filter_pages": ["has_image"], "extract": {"min_side": 32}}
+    rules = {"place_images": {"method": "dom"}, "extract": {"min_side": 32}}
+    rules["filter_pages"] = ["has_image"]
     with pytest.raises(UserError, match=r"has_image: min_side is 64, more than extract\.min_side"):
         build_config(rules, "x.yaml")
     rules["filter_pages"] = [{"has_image": {"min_side": 32}}]

@@ -240,27 +240,21 @@ def test_real_payloads_are_what_warcio_reads(shared_data):
 
 
 def test_arc_records_are_what_warcio_reads(shared_data):
-    """URL, date, media type, place and block of every record, in the ARC files of both kinds."""
+    """URL, date, block and place of every record of the ARC files."""
     number = 0
     for path in [*DATA.glob("whole.arc*"), *sorted((shared_data / "warc").rglob("*.arc*"))]:
         ours = [r for r in read(path)[0] if r.type == "response"]
         with path.open("rb") as stream:
             reader = ArchiveIterator(stream, no_record_parse=True, arc2warc=True)
-            try:
-                theirs = [
-                    (
-                        record.rec_headers["WARC-Target-URI"].replace(" ", "%20"),
-                        record.rec_headers["WARC-Date"],
-                        reader.get_record_offset(),
-                        record.raw_stream.read(),
-                    )
-                    for record in reader
-                    if record.rec_type == "response"
-                ]
-            except ArchiveLoadFailed:
-                continue
-        found = [(r.url, r.date, r.offset) for r in ours]
-        assert found == [their[:3] for their in theirs], path.name
-        assert all(block.endswith(r.body) for r, (*_, block) in zip(ours, theirs, strict=True))
+            theirs = []
+            for record in reader:
+                block = record.raw_stream.read()
+                if record.rec_type == "response":
+                    url = record.rec_headers["WARC-Target-URI"].replace(" ", "%20")
+                    date = record.rec_headers["WARC-Date"]
+                    theirs.append((url, date, reader.get_record_offset(), block))
+        assert [(r.url, r.date, r.offset) for r in ours] == [their[:3] for their in theirs]
+        # Where the length is too big, warcio's block has the line end after the record, too.
+        assert all(r.body and r.body in their[3] for r, their in zip(ours, theirs, strict=True))
         number += len(ours)
-    assert number > 40
+    assert number == 41
