@@ -172,7 +172,7 @@ def _finished(plan: Plan, phase: str, fingerprint: str) -> dict[str, Any] | None
         return None
     if phase == ASSEMBLE and not files.exists(files.join(plan.output, MANIFEST)):
         return None
-    if phase == ASSEMBLE and manifest["takedowns"] != log_digest(plan.output):
+    if phase == ASSEMBLE and manifest.get("takedowns", "") != log_digest(plan.output):
         return None
     result: dict[str, Any] = json.loads(files.read_bytes(files.join(plan.folder(phase), RESULT)))
     return result
