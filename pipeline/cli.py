@@ -674,6 +674,54 @@ def crawl(
         console.print(f"{clean(snapshot)}: {len(taken):,} files")
 
 
+@app.command("train-head")
+def train_head(
+    config: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG", help="Whose CLIP model is used.", show_default=False),
+    ],
+    unwanted: Annotated[
+        str, typer.Option(metavar="FILE", help="Descriptions, one a line.", show_default=False)
+    ],
+    wanted: Annotated[
+        str, typer.Option(metavar="FILE", help="Other descriptions.", show_default=False)
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="HEAD", help="The file to write.")
+    ] = "head.safetensors",
+    images: Annotated[
+        str,
+        typer.Option(
+            metavar="OUT",
+            help="A corpus, whose images set the threshold right.",
+            show_default=False,
+        ),
+    ] = "",
+    sets: SetsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a head for unwanted images from texts alone.
+
+    What tells the descriptions apart tells the images apart: no unwanted picture is needed.
+
+    **Examples**
+
+        weft train-head mmc4 --unwanted weapons.txt --wanted other.txt -o weapons.safetensors
+
+        weft run mmc4 -i crawl/ -o corpus/ -s 'heads.weapons={file: weapons.safetensors}'
+    """
+    _hush()
+    from pipeline import train_head as of
+    from pipeline.corpus import open_corpus
+
+    corpus = open_corpus(images) if images else None
+    head = of.train_head(config, unwanted, wanted, output, corpus, sets or [])
+    if as_json:
+        print_json(of.as_json(head, output))
+    else:
+        of.print_head(output_console(), head, output)
+
+
 @app.command("what-if")
 def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = False) -> None:
     """Say what other thresholds would keep, from the scores in the tables, without a run.
