@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 # The head whose score has a column of its own.
 NSFW = "nsfw"
+LUMA_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class ImageRecord:
       scores: further named scores.
       flags: names of the heads that flag it.
       clip: CLIP feature, unit length, float32 little-endian; empty where no model was run.
+      luma: grey thumbnail of LUMA_SIDE x LUMA_SIDE, a byte a pixel; empty once it is of no use.
       source: ``warc``, ``http`` or the name of another source.
       status: HTTP status.
       opt_out: the consent evidence that was looked at, e.g. the X-Robots-Tag header.
@@ -99,6 +101,7 @@ class ImageRecord:
     scores: tuple[ImageScore, ...] = ()
     flags: tuple[str, ...] = ()
     clip: bytes = b""
+    luma: bytes = b""
     source: str = ""
     status: int = 200
     opt_out: str = ""

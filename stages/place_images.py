@@ -1,10 +1,11 @@
 """Places images among sentences and keeps natural order beside it.
 
-In: Document whose images have records with CLIP features.  Out: PlacedDocument.
+In: Document whose images have records with CLIP features.  Out: PlacedDocument, to whose document
+signals of how well images and text go together were added (`stages.coherence`).
 Images whose best sentence is below a similarity leave the document, one row each, to `pruned`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,10 +23,13 @@ from schemas.document import (
     PlacedDocument,
     Placement,
     Sentence,
+    Signal,
     sentences_before,
 )
+from schemas.image import LUMA_SIDE, ImageRecord
 from schemas.outcome import Failure, Kind, Rejection
 from stages.clip import ClipConfig, load_clip
+from stages.coherence import image_text_alignment, in_sample_similarity, sequence_coherence
 from stages.doors import REJECTED, at_bundle_end, count_doors, rejected, to_failure
 from stages.placement import Method, Surplus, assign, order_bonus
 from stages.sentences import split_sentences
@@ -193,15 +197,39 @@ def _without(
     return replace(document, nodes=tuple(nodes)), moved, images
 
 
-def without_features(placed: PlacedDocument) -> PlacedDocument:
-    """The same document without its images' CLIP features, which lie in the images table."""
+def with_signals(placed: PlacedDocument) -> PlacedDocument:
+    """Adds to the document's signals how well its images go together and with its text, where a
+    model was run; the thumbnails, which are of no more use, leave the images' records."""
+    records = [image.record for image in placed.document.images]
+    scores: dict[str, float | None] = {}
+    if records and all(record and record.clip for record in records):
+        features = np.stack([np.frombuffer(r.clip, "<f4") for r in records if r])
+        scores["image_sequence_coherence"] = sequence_coherence(features)
+        if all(record and record.luma for record in records):
+            lumas = np.stack([np.frombuffer(r.luma, np.uint8) for r in records if r])
+            lumas = lumas.reshape(-1, LUMA_SIDE, LUMA_SIDE)
+            scores["in_sample_similarity"] = in_sample_similarity(features, lumas)
+    if placed.similarity:
+        scores["image_text_alignment"] = image_text_alignment(np.array(placed.similarity))
+    signals = tuple(Signal(name, score) for name, score in scores.items() if score is not None)
+    document = _with_records(placed.document, lambda record: replace(record, luma=b""))
+    return replace(placed, document=replace(document, signals=document.signals + signals))
+
+
+def _with_records(document: Document, change: Callable[[ImageRecord], ImageRecord]) -> Document:
     nodes = tuple(
-        replace(node, record=replace(node.record, clip=b""))
+        replace(node, record=change(node.record))
         if isinstance(node, Image) and node.record
         else node
-        for node in placed.document.nodes
+        for node in document.nodes
     )
-    return replace(placed, document=replace(placed.document, nodes=nodes))
+    return replace(document, nodes=nodes)
+
+
+def without_features(placed: PlacedDocument) -> PlacedDocument:
+    """The same document without its images' CLIP features, which lie in the images table."""
+    document = _with_records(placed.document, lambda record: replace(record, clip=b""))
+    return replace(placed, document=document)
 
 
 @dataclass
@@ -282,15 +310,16 @@ class _Place(beam.DoFn):
                 placed, pruned = place(
                     document, sentences, features, self._config, self._logit_scale
                 )
+                described = with_signals(placed) if isinstance(placed, PlacedDocument) else placed
             except Exception as error:  # noqa: BLE001  the failed door
                 yield from _fail(document, error)
             else:
                 for rejection in pruned:
                     yield TaggedOutput(PRUNED, rejection)
-                if isinstance(placed, Objection):
-                    yield rejected(document, STAGE, placed)
+                if isinstance(described, Objection):
+                    yield rejected(document, STAGE, described)
                 else:
-                    yield placed
+                    yield described
         self._known = dict(list(self._known.items())[-_REMEMBERED:])
 
     def _know(self, texts: list[str]) -> None:

@@ -4,6 +4,7 @@ Rows are images in reading order, columns sentences in reading order, and `place
 of sentences that stand before image i in the page.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -99,6 +100,17 @@ def assign(
         best = gain.argmax(axis=1).tolist()
         chosen = {row: column for row, column in enumerate(best) if allowed[row, column]} | chosen
     return [chosen.get(row) for row in range(images)]
+
+
+def in_sentence_order(matched: Sequence[int | None]) -> list[int]:
+    """The rows of the placed images in the order of their sentences, ties in the page's order.
+
+    Readers of mmc4 put an image token at each matched sentence, walking the sentences, and take the
+    pictures in the order of the rows: right only for rows in this order. Whatever is written for
+    them must be so sorted, the rows of the matrix with it.
+    """
+    placed = [(sentence, row) for row, sentence in enumerate(matched) if sentence is not None]
+    return [row for _, row in sorted(placed)]
 
 
 def distances(places: np.ndarray, sentences: int) -> np.ndarray:

@@ -88,7 +88,7 @@ class _Read(beam.DoFn):
             yield Candidate(document, tuple(verdicts[url] for url in urls if url in verdicts))
 
     def _with_features(self, verdicts: Iterable[ImageVerdict]) -> Iterator[ImageVerdict]:
-        """Verdicts with the CLIP features of kept images, which lie in the store."""
+        """Verdicts with the CLIP features and thumbnails of kept images, which lie in the store."""
         by_file: dict[str, list[ImageVerdict]] = defaultdict(list)
         for verdict in verdicts:
             by_file[verdict.record.store_file if verdict.record else ""].append(verdict)
@@ -97,8 +97,9 @@ class _Read(beam.DoFn):
             records = [verdict.record for verdict in stored if verdict.record]
             rows = [record.store_row for record in records]
             features = read_stored(self._store, file, rows, "clip")
-            for verdict, record, feature in zip(stored, records, features, strict=True):
-                yield replace(verdict, record=replace(record, clip=feature))
+            lumas = read_stored(self._store, file, rows, "luma")
+            for verdict, record, clip, luma in zip(stored, records, features, lumas, strict=True):
+                yield replace(verdict, record=replace(record, clip=clip, luma=luma))
 
     def _survivors(self, bucket: int, removed: set[str]) -> Iterator[Document]:
         for document in self._documents.rows(bucket, sort_by="doc_id"):

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("url", pa.string(), nullable=False),
         pa.field("n_bytes", pa.int64(), nullable=False),
         pa.field("clip", pa.binary(), nullable=False),
+        pa.field("luma", pa.binary(), nullable=False),
         pa.field("data", pa.binary(), nullable=False),
     ]
 )
@@ -41,6 +42,7 @@ _OPTIONS = {
         "url": "zstd",
         "n_bytes": "zstd",
         "clip": "none",
+        "luma": "zstd",
         "data": "none",
     },
     "use_dictionary": False,
@@ -116,8 +118,8 @@ class _Write(beam.DoFn):
     def _kept(self, record: ImageRecord, place: tuple[str, int]) -> ImageRecord:
         Metrics.counter(STAGE, "kept").inc()
         file, row = place
-        # The feature lies beside the bytes: it is most of a record, and records are shuffled.
-        return replace(record, clip=b"", store_file=file, store_row=row)
+        # They lie beside the bytes: they are most of a record, and records are shuffled.
+        return replace(record, clip=b"", luma=b"", store_file=file, store_row=row)
 
 
 def write_images(directory: str, images: Sequence[GatheredImage]) -> str:
@@ -153,6 +155,7 @@ def _batch(images: Sequence[GatheredImage]) -> pa.RecordBatch:
         [record.url.encode("utf-8", "replace").decode("utf-8") for record in records],
         [record.n_bytes for record in records],
         [record.clip for record in records],
+        [record.luma for record in records],
         [image.data for image in images],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
@@ -160,10 +163,10 @@ def _batch(images: Sequence[GatheredImage]) -> pa.RecordBatch:
 
 
 def read_stored(
-    directory: str, file: str, rows: Sequence[int], column: Literal["data", "clip"] = "data"
+    directory: str, file: str, rows: Sequence[int], column: Literal["data", "clip", "luma"] = "data"
 ) -> list[bytes]:
-    """The bytes, or the CLIP features, of rows of a file of the store, in the order asked for; only
-    the row groups that hold them are read.
+    """The bytes, CLIP features or thumbnails of rows of a file of the store, in the order asked
+    for; only the row groups that hold them are read.
 
     Raises:
       IndexError: the file has no such row.

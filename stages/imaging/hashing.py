@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 from PIL import Image
 
+from schemas.image import LUMA_SIDE
+
 _SIZE, _KEPT = 32, 8
 
 
@@ -48,6 +50,11 @@ def dhash(image: Image.Image) -> str:
     """
     luma = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.LANCZOS))
     return np.packbits(luma[:, 1:] > luma[:, :-1]).tobytes().hex()
+
+
+def luma(image: Image.Image) -> bytes:
+    """Grey thumbnail, `schemas.image.LUMA_SIDE` squared, the whole image scaled into it."""
+    return image.convert("L").resize((LUMA_SIDE, LUMA_SIDE), Image.Resampling.BOX).tobytes()
 
 
 def mean_colour(image: Image.Image) -> str:

@@ -40,7 +40,7 @@ def rejection(reason, detail="", url=URL):
 
 def record(data, url=URL, source="warc", **more):
     fields = {"format": "png", "width": 40, "height": 30, "phash": FLAT, **more}
-    fields.update(dhash="0" * 16, mean_colour="c81e1e")
+    fields.update(dhash="0" * 16, mean_colour="c81e1e", luma=b"Q" * 64 * 64)
     scores = (ImageScore("contrast", 0.0),)
     return ImageRecord(sha256(data), url, n_bytes=len(data), scores=scores, source=source, **fields)
 

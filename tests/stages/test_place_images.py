@@ -9,14 +9,21 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from filters.base import Objection
-from schemas.document import Document, Image, PlacedDocument, Placement, Sentence, Text
+from schemas.document import Document, Image, PlacedDocument, Placement, Sentence, Signal, Text
 from schemas.image import ImageRecord
 from schemas.outcome import Kind, Rejection
 from scripts.scenes import Kind as SceneKind
 from scripts.scenes import Scene, draw
 from stages import place_images
 from stages.clip import ClipConfig, load_clip
-from stages.place_images import STAGE, PlaceConfig, PlaceImages, place, without_features
+from stages.place_images import (
+    STAGE,
+    PlaceConfig,
+    PlaceImages,
+    place,
+    with_signals,
+    without_features,
+)
 from stages.placement import Method, Surplus
 from stages.sentences import split_sentences
 
@@ -260,7 +267,8 @@ def alone(page, config):
     """What the pure function says of a document."""
     sentences = split_sentences(page)
     features = load_clip(CLIP).texts([s.text for s in sentences])
-    return place(page, sentences, features, config)
+    placed, pruned = place(page, sentences, features, config)
+    return with_signals(placed) if isinstance(placed, PlacedDocument) else placed, pruned
 
 
 def test_each_scene_finds_its_sentence(pages):
@@ -335,6 +343,35 @@ def test_only_what_can_be_matched_is_encoded_and_only_once(beam_pipeline, pages,
     assert encoded == list(SCENES)
 
 
+def test_signals_say_how_images_and_text_go_together():
+    placed, _ = place(PAGE, SENTENCES, AXES, KEEP_ALL)
+    placed = replace(placed, document=replace(placed.document, signals=(Signal("length", 3.0),)))
+    found = with_signals(placed)
+    assert [(s.rule, s.score) for s in found.document.signals] == [
+        ("length", 3.0),
+        ("image_sequence_coherence", (0.1875 + 0.03125) / 2 - (0.09375 + 0.015625)),
+        ("image_text_alignment", (0.75 + 0.5 + 0.125) / 3),
+    ]
+    grey = [
+        replace(node, record=replace(node.record, luma=bytes(64 * 64)))
+        if isinstance(node, Image)
+        else node
+        for node in PAGE.nodes
+    ]
+    with_lumas = with_signals(replace(placed, document=document(*grey)))
+    scores = {s.rule: s.score for s in with_lumas.document.signals}
+    # Three black thumbnails are alike: 1. The cosines are .1875, .09375 + .015625 and .03125.
+    assert scores["in_sample_similarity"] == pytest.approx((1 + 0.328125 / 3) / 2)
+    assert all(image.record.luma == b"" for image in with_lumas.document.images)
+
+
+def test_without_a_model_there_is_no_signal():
+    bare = PlacedDocument(
+        document(A, Image("http://i/x")), SENTENCES[:1], (Placement(1, None, None),)
+    )
+    assert with_signals(bare) == bare
+
+
 def no_model(config):
     raise AssertionError("a model was loaded")
 
@@ -342,6 +379,7 @@ def no_model(config):
 def test_natural_order_loads_no_model(beam_pipeline, monkeypatch):
     monkeypatch.setattr(place_images, "load_clip", no_model)
     bare = document(A, doc_id="bare")
+    natural = tuple(Placement(i, None, None) for i in (0, 3, 5))
     with beam_pipeline as p:
         documents = p | beam.Create([PAGE, bare])
         out = documents | PlaceImages(PlaceConfig(Method.DOM), CLIP)
@@ -349,9 +387,7 @@ def test_natural_order_loads_no_model(beam_pipeline, monkeypatch):
             out.kept,
             equal_to(
                 [
-                    PlacedDocument(
-                        PAGE, SENTENCES, tuple(Placement(i, None, None) for i in (0, 3, 5))
-                    ),
+                    with_signals(PlacedDocument(PAGE, SENTENCES, natural)),
                     PlacedDocument(bare, (Sentence("A.", 0),)),
                 ]
             ),
