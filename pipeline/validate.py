@@ -36,10 +36,13 @@ from schemas.corpus import TABLES
 from schemas.document import Role
 from schemas.image import NSFW
 from schemas.outcome import Kind
+from stages import fetch_images, gather_images
+from stages.imaging.refusal import Reason as NoPicture
 
 CHUNK = 1 << 20
 IMAGES_A_BATCH = 32
 ROLES = [*(str(role) for role in Role), "image"]
+GATHERING = (fetch_images.STAGE, gather_images.STAGE)
 # A cosine of float32 or float16 features exceeds 1 by rounding.
 COSINE_SLACK = 1e-3
 
@@ -151,6 +154,10 @@ def _validate(corpus: Corpus) -> Iterator[Breach]:
             return
         for line in mismatches(corpus.manifest["funnel"], rejected, failed):
             yield Breach("funnel", line, "", MANIFEST)
+        for stage, _, rule, reason in sorted(rejected):
+            if stage in GATHERING and reason not in set(NoPicture):
+                message = f"{stage}: {rule} knows no reason {reason!r}"
+                yield Breach("reason", message, "", MANIFEST)
 
 
 # --- the manifest and the files -------------------------------------------------------------------

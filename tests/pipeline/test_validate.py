@@ -451,6 +451,15 @@ def test_a_stage_without_a_place_in_the_funnel(tmp_path, draft):
     ]
 
 
+def test_a_reason_that_gathering_does_not_know(tmp_path, draft):
+    draft.rejected[3]["reason"] = "bad_luck"
+    draft.funnel[1]["rules"][0]["reason"] = "bad_luck"
+    draft.write(tmp_path / "corpus")
+    assert found(tmp_path / "corpus") == [
+        "manifest.json: reason: gather_images: gather knows no reason 'bad_luck'"
+    ]
+
+
 def test_an_unfinished_corpus(corpus):
     (corpus / "manifest.json").unlink()
     (corpus / "_work").mkdir()
