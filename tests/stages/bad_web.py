@@ -180,6 +180,9 @@ async def main(log, addresses):
     await asyncio.gather(*(one.serve_forever() for one in (first, *others)))
 
 
+SITE_FILES = ("/robots.txt", "/.well-known/tdmrep.json")
+
+
 class BadWeb:
     """The server in a process of its own, and what it saw."""
 
@@ -197,8 +200,9 @@ class BadWeb:
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
     def asked(self):
-        """How often each path was asked for."""
-        return Counter(entry["path"] for entry in self.log() if entry["event"] == "start")
+        """How often each path was asked for, aside from what a site says to robots."""
+        started = (entry["path"] for entry in self.log() if entry["event"] == "start")
+        return Counter(path for path in started if path not in SITE_FILES)
 
     def close(self):
         self._process.kill()

@@ -131,7 +131,6 @@ def test_every_fault_has_its_own_reason_and_nothing_forbidden_is_contacted(
 
     assert dialled == {PUBLIC}
     asked = web.asked()
-    del asked["/robots.txt"]
     again = {"wrong-length.png", "reset.png", "busy.png", "flaky.png", "broken.png"}
     paths = [*FAULTS, "ok/3.png", "ok/4.png"]
     assert asked == {f"/{path}": 2 if path in again else 1 for path in paths}
