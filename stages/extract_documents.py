@@ -15,7 +15,8 @@ from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
 from stages.doors import rejected, through_doors
 from stages.extraction.config import ExtractionConfig
-from stages.extraction.extract import DroppedImage, Extraction, extract
+from stages.extraction.extract import DroppedImage, Extraction
+from stages.extraction.limits import Guard
 
 STAGE = "extract_documents"
 RULE = "extraction"
@@ -61,6 +62,12 @@ class _Extract(beam.DoFn):
         super().__init__()
         self.config = config
 
+    def setup(self) -> None:
+        self._guard = Guard(self.config)
+
+    def teardown(self) -> None:
+        self._guard.close()
+
     def process(
         self, page: Page
     ) -> Iterable[
@@ -68,9 +75,7 @@ class _Extract(beam.DoFn):
         | TaggedOutput[Literal["rejected"], Rejection]
         | TaggedOutput[Literal["dropped"], Rejection]
     ]:
-        found = extract(
-            page.body, page.url, content_type=page.header("content-type"), config=self.config
-        )
+        found = self._guard.extract(page.body, page.url, page.header("content-type"))
         for image in found.dropped:
             yield _dropped(page, image)
         if reason := _reason(found, self.config):

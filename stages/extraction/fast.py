@@ -51,7 +51,7 @@ _TOKEN = re.compile("\x02([a-z])([0-9]{1,7})\x03")
 _TAGS = re.compile(rb"<[^>]*>")
 # Elements with text of theirs that is not read, and with the page's own words on itself.
 _HEAD_TAGS = re.compile(
-    rb"<(?:meta|META|base|BASE)\s[^>]*>|<(?:title|TITLE)[^>]*>[^<]*</(?:title|TITLE)>|<(?:html|HTML)\s[^>]*>|<(?:link|LINK)\s[^>]*\blicense\b[^>]*>"
+    rb"<(?:meta|META|base|BASE)\s[^>]*>|<(?:title|TITLE)[^>]*>[^<]*</(?:title|TITLE)>|<(?:html|HTML)\s[^>]*>|<(?:link|LINK)\s[^>]*\b(?:license|canonical)\b[^>]*>"
 )
 _HEAD_BYTES = 50_000
 # A link that may name the licence; so many places that say so are looked at.
@@ -59,8 +59,10 @@ _LINK = re.compile(rb"<(?:a|link)\s[^>]*$")
 _MARKS = 10
 # Fewer elements cannot lie deep enough to cost anything.
 _SURELY_FLAT = 4_000
+# Elements whose end tag may be left out do not nest, whatever is left out.
 _NESTING = re.compile(
-    rb"<(/?)([a-z]+)(?<!br)(?<!img)(?<!<p)(?<!/p)(?<!<li)(?<!/li)(?<!input)(?<!meta)(?<!link)(?<!hr)(?<!source)(?=[\s>/])"
+    rb"<(/?)(?!(?:p|li|d[dt]|t[rdh]|thead|tbody|tfoot|option|optgroup|r[bpt]|colgroup|col|br|hr|img"
+    rb"|input|meta|link|source|wbr|area|base|embed|track|param|html|head|body)[\s>/])[a-z]"
 )
 # resiliparse takes a list that lies close below the body for the menu of the site.
 _WRAPPER = b"<div><div><div>"

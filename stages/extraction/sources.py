@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from stages.extraction.urls import Candidate, absolute, parse_srcset, rank
+from stages.extraction.urls import MAX_URL, Candidate, absolute, parse_srcset, rank
 
 IMAGE_TAGS = frozenset({"img", "image", "amp-img", "amp-anim"})
 # Elements whose `source` children list candidates.
@@ -90,11 +90,13 @@ def _lazy_attributes(attributes: dict[str, str]) -> list[str]:
         if (
             name.startswith("data-")
             and name not in _KNOWN
+            and len(value) <= MAX_URL
             and _EXTENSION.search(value)
             and _LOOKS_LIKE_URL.match(value.strip())
         ):
             values.append(value)
-    return [value for value in values if _LOOKS_LIKE_URL.match(value.strip())]
+    # The pattern takes quadratic time, and no URL is longer.
+    return [v for v in values if len(v) <= MAX_URL and _LOOKS_LIKE_URL.match(v.strip())]
 
 
 def _srcsets(attributes: dict[str, str], lazy_only: bool = False) -> list[Candidate]:

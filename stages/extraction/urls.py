@@ -14,7 +14,7 @@ _PLAIN_PATH = re.compile(r"/(?!/)[\w!$%&'()*+,/:;=?@~-]*(?:\.[\w!$%&'()*+,:;=?@~
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?=/|$)", re.ASCII)
 # The common form of a candidate: no comma in the URL, one descriptor.
 _PLAIN_CANDIDATE = re.compile(r"[\s,]*([^\s,]+)\s+(\d+(?:\.\d+)?)([wWxX])\s*(?:,|$)", re.ASCII)
-_MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
+MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
 
 
 # No real list is longer; the rest of one that is is not read.
@@ -40,7 +40,7 @@ def absolute(base: str, url: str | None) -> str:
     if not url:
         return ""
     url = _CONTROL.sub("", url.strip())
-    if not url or len(url) > _MAX_URL or url.startswith("#"):
+    if not url or len(url) > MAX_URL or url.startswith("#"):
         return ""
     if _PLAIN.fullmatch(url):
         return url

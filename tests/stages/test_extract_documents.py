@@ -1,4 +1,6 @@
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.document import Document, Image, Role, Text
@@ -101,3 +103,21 @@ def test_without_require_image_text_is_enough(beam_pipeline):
         out = p | beam.Create([page("plain", article(""))]) | ExtractDocuments()
         texts = out.kept | beam.Map(lambda document: document.text)
         assert_that(texts, equal_to([f"A headline\n\n{ONE}\n\n{TWO}"]))
+
+
+def test_a_page_that_breaks_a_limit_fails_and_the_run_goes_on():
+    attributes = b"<div " + b" ".join(b"a%d=1" % i for i in range(300_000)) + b">x</div>"
+    pages = [page(f"good{i}", article("")) for i in range(8)]
+    pages[3:3] = [page("endless", article("").replace(b"<body>", b"<body>" + attributes))]
+    config = ExtractionConfig(engine="fast", page_timeout_s=1)
+    # Two processes with threads of their own, as on a cluster.
+    options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    runner = FnApiRunner()
+    with beam.Pipeline(runner=runner, options=PipelineOptions(options)) as p:
+        out = p | beam.Create(pages) | beam.Reshuffle() | ExtractDocuments(config)
+        kept = out.kept | beam.Map(lambda document: document.doc_id)
+        assert_that(kept, equal_to([f"good{i}" for i in range(8)]), label="kept")
+        failed = out.failed | "Said" >> beam.Map(
+            lambda f: (f.element_id, f.stage, f.error.startswith("PageLimitError(<Breach.TIMEOUT"))
+        )
+        assert_that(failed, equal_to([("endless", STAGE, True)]), label="failed")
