@@ -3,8 +3,8 @@
 What a parser does in C can neither be interrupted in a thread nor be bounded in memory. So pages
 that could take long are extracted in a child process, which limits its own CPU time and its own
 memory, and which is replaced when it dies; all others are extracted in place. What could take long
-is told by counting bytes: every superlinear cost that was found (nesting, misnested tags, attributes
-of one tag, long attribute values) needs many tags or one long tag. `scripts/bench/limits.py`
+is told by counting bytes: every superlinear cost that was found (nesting, misnested tags, many
+attributes, long attribute values) needs many tags or one long tag. `scripts/bench/limits.py`
 measures both sides: hostile pages, and what the counting costs ordinary ones.
 
 The CPU time is that of the page alone, so a busy machine fails no page; still, a page near the
