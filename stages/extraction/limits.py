@@ -101,7 +101,7 @@ class Guard:
             raise
         if isinstance(result, BaseException):
             raise result
-        return result  # type: ignore[no-any-return]
+        return result
 
     def close(self) -> None:
         if self._child is not None:
