@@ -4,7 +4,13 @@ Each reader reads every record and the decoded payload of every HTTP response. R
 alternate, so that a busy machine slows all of them; the figure is the least CPU time of a reader,
 and ratios are what to trust. `--broken` counts instead what each reader finds in damaged files.
 
+`--documents` goes on to documents: WARC bytes in, extracted text out, by both engines of weft and by
+datatrove's WarcReader and Trafilatura with their defaults, in an environment of their own. CPU time
+of all processes of each; pages are the HTML responses that each reader yields, kept is what has
+text after extraction.
+
 Usage: python -m scripts.bench.reading FILE.warc.gz ... [--rounds 5]
+       python -m scripts.bench.reading --documents FILE.warc.gz ... [--peers DIR]
        python -m scripts.bench.reading --broken tests/data/warc
 """
 
@@ -12,6 +18,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -20,6 +27,12 @@ from fastwarc.warc import ArchiveIterator as FastWarc
 from fastwarc.warc import WarcRecordType
 from warcio.archiveiterator import ArchiveIterator as Warcio
 
+from schemas.page import Page
+from scripts.bench.peers import CACHE, ask, environment
+from stages.extraction.config import ExtractionConfig
+from stages.extraction.limits import Guard
+from stages.inputs import WarcFile
+from stages.read_pages import ReadConfig, read_captures
 from stages.warc.payload import PayloadError
 from stages.warc.reader import Record, read_records
 
@@ -89,6 +102,80 @@ def measure(path: str, rounds: int) -> None:
               f"{payload / 1e6 / seconds:13.1f} {seconds / times['weft']:7.2f}x")  # fmt: skip
 
 
+# What the preset `extract` takes for HTML.
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_DATATROVE = """
+import os, resource
+from datatrove.pipeline.extractors import Trafilatura
+from datatrove.pipeline.readers import WarcReader
+
+def seconds():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+def rows(stream, count):
+    for document in stream:
+        count[0] += 1
+        yield document
+
+import trafilatura
+folder, name = os.path.split(question)
+reader = WarcReader(folder, glob_pattern=name)
+pages, kept, characters = [0], 0, 0
+start = seconds()
+extractor = Trafilatura()
+for document in extractor(rows(reader(), pages)):
+    kept += bool(document.text)
+    characters += len(document.text)
+answer = seconds() - start, pages[0], kept, characters, 0
+"""
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def weft_documents(path: str, engine: str) -> tuple[float, int, int, int, int]:
+    """CPU seconds, HTML pages, pages kept, characters of text, images."""
+    guard = Guard(ExtractionConfig(engine=engine))  # type: ignore[arg-type]
+    pages = kept = characters = images = 0
+    start = _cpu()
+    for page in read_captures(WarcFile(os.path.basename(path), path), ReadConfig()):
+        if isinstance(page, Page) and page.status == 200 and page.mime in _HTML:
+            pages += 1
+            nodes = guard.extract(page.body, page.url, page.header("content-type")).nodes
+            kept += bool(nodes)
+            for node in nodes:
+                if (text := getattr(node, "text", None)) is None:
+                    images += 1
+                else:
+                    characters += len(text)
+    guard.close()  # waits for its process, whose time then counts
+    return _cpu() - start, pages, kept, characters, images
+
+
+def measure_documents(path: str, rounds: int, peers: pathlib.Path) -> None:
+    python = environment("datatrove", ["datatrove[io,processing]", "trafilatura"], peers)
+    results: dict[str, tuple[float, int, int, int, int]] = {}
+    for _ in range(rounds):
+        for name, run in (
+            ("weft accurate", lambda: weft_documents(path, "accurate")),
+            ("weft fast", lambda: weft_documents(path, "fast")),
+            ("datatrove", lambda: ask(python, _DATATROVE, os.path.abspath(path))),
+        ):
+            result = run()
+            results[name] = min(result, results.get(name, result))
+    size = os.path.getsize(path)
+    base = results["datatrove"][0]
+    print(f"{path}: {size / 1e6:.1f} MB")
+    print(f"{'to documents':16} {'pages':>6} {'kept':>6} {'text MB':>8} {'images':>7} {'CPU s':>7} "
+          f"{'pages/s':>8} {'MB/s':>6} {'ratio':>6}")  # fmt: skip
+    for name, (seconds, pages, kept, characters, images) in results.items():
+        print(f"{name:16} {pages:6} {kept:6} {characters / 1e6:8.2f} {images:7} {seconds:7.2f} "
+              f"{pages / seconds:8.1f} {size / 1e6 / seconds:6.2f} {base / seconds:6.2f}")  # fmt: skip
+
+
 def compare_broken(folder: pathlib.Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     print(f"{'responses with a payload':36}" + "".join(f"{name:>22}" for name in READERS))
@@ -112,10 +199,15 @@ def main() -> None:
     parser.add_argument("files", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--broken", type=pathlib.Path)
+    parser.add_argument("--documents", action="store_true", help="read and extract")
+    parser.add_argument("--peers", type=pathlib.Path, default=CACHE, help="where they lie")
     options = parser.parse_args()
     print(f"warcio {version('warcio')}, FastWARC {version('fastwarc')}")
     for path in options.files:
-        measure(path, options.rounds)
+        if options.documents:
+            measure_documents(path, options.rounds, options.peers)
+        else:
+            measure(path, options.rounds)
     if options.broken:
         compare_broken(options.broken)
 
