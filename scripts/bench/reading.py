@@ -4,8 +4,8 @@ Each reader reads every record and the decoded payload of every HTTP response. R
 alternate, so that a busy machine slows all of them; the figure is the least CPU time of a reader,
 and ratios are what to trust. `--broken` counts instead what each reader finds in damaged files.
 
-`--documents` goes on to documents: WARC bytes in, extracted text out, by both engines of weft and by
-datatrove's WarcReader and Trafilatura with their defaults, in an environment of their own. CPU time
+`--documents` goes on to documents: WARC bytes in, extracted text out, by both engines of weft and
+by datatrove's WarcReader and Trafilatura with their defaults, in an environment of their own. CPU time
 of all processes of each; pages are the HTML responses that each reader yields, kept is what has
 text after extraction.
 
@@ -172,8 +172,9 @@ def measure_documents(path: str, rounds: int, peers: pathlib.Path) -> None:
     print(f"{'to documents':16} {'pages':>6} {'kept':>6} {'text MB':>8} {'images':>7} {'CPU s':>7} "
           f"{'pages/s':>8} {'MB/s':>6} {'ratio':>6}")  # fmt: skip
     for name, (seconds, pages, kept, characters, images) in results.items():
+        speed = size / 1e6 / seconds
         print(f"{name:16} {pages:6} {kept:6} {characters / 1e6:8.2f} {images:7} {seconds:7.2f} "
-              f"{pages / seconds:8.1f} {size / 1e6 / seconds:6.2f} {base / seconds:6.2f}")  # fmt: skip
+              f"{pages / seconds:8.1f} {speed:6.2f} {base / seconds:6.2f}")  # fmt: skip
 
 
 def compare_broken(folder: pathlib.Path) -> None:
