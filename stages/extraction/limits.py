@@ -183,23 +183,23 @@ def serve() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     _dump(sink, None)
     while True:
-        try:
-            body, url, content_type = _load(source)
-        except EOFError:
-            return
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = used.ru_utime + used.ru_stime + config.page_timeout_s
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, hard))
         answer: Any
         try:
+            body, url, content_type = _load(source)
             answer = extract(body, url, content_type=content_type, config=config)
+            del body
+        except EOFError:
+            return
         except MemoryError:
             answer = PageLimitError(Breach.OUT_OF_MEMORY, f"more than {config.page_memory_mb} MB")
         except Exception as error:  # noqa: BLE001 - raised again by the parent, at its door
             answer = error
         _dump(sink, answer)
-        del body, answer
+        del answer
 
 
 def _load(source: Any) -> Any:

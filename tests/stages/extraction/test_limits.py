@@ -71,9 +71,9 @@ def test_a_page_without_end_is_stopped_and_the_next_one_read(guard):
 
 
 def test_memory_is_limited():
-    guard = Guard(ExtractionConfig(page_memory_mb=20))
-    body = PAGE + b"<p>" + b"many words " * 800_000
-    with pytest.raises(PageLimitError, match=r"out_of_memory|crashed"):
+    guard = Guard(ExtractionConfig(page_memory_mb=1))
+    body = PAGE + b"<p>" + b"many words " * 600_000
+    with pytest.raises(PageLimitError, match="out_of_memory"):
         guard.extract(body, URL)
     guard.close()
 
