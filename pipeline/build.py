@@ -24,7 +24,7 @@ from filters.pages.opt_out_list import OptOutList as ListedPages
 from filters.references.opt_out_list import OptOutList as ListedReferences
 from pipeline.config import Config
 from schemas.candidate import Candidate
-from schemas.dedup import Cluster, ParagraphRemoval, Removal
+from schemas.dedup import Cluster, ParagraphRemoval, Published, Removal, Signature
 from schemas.document import Document, PlacedDocument
 from schemas.image import ImageLocation, ImageRecord, ImageVerdict
 from schemas.outcome import Failure, Rejection
@@ -64,6 +64,7 @@ from stages.write_shards import (
     failed_table,
     images_table,
     rejected_table,
+    signatures_table,
 )
 
 EXTRACT, DEDUP, IMAGES, DEDUP_IMAGES, ASSEMBLE = (
@@ -74,6 +75,7 @@ EXTRACT, DEDUP, IMAGES, DEDUP_IMAGES, ASSEMBLE = (
     "assemble",
 )
 LOCATIONS, PLACED, SHOWN = "locations", "placed", "shown"
+SIGNATURES, PUBLISHED = "signatures", "published"
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Plan:
       output: folder of the corpus.
       takedowns: path of the log of takedowns in `output`, empty where there is none.
       buckets: into how many parts documents are cut; the number of shards of each table.
+      earlier: paths of the signatures of the corpora that documents are deduplicated against.
     """
 
     config: Config
@@ -92,6 +95,7 @@ class Plan:
     output: str
     buckets: int
     takedowns: str = ""
+    earlier: tuple[str, ...] = ()
 
     def folder(self, phase: str) -> str:
         """Where a phase works."""
@@ -121,12 +125,18 @@ class Plan:
         return self.folder(phase) if phase in self.phases else None
 
 
-def _doc_id(row: Document | Removal | Cluster | ParagraphRemoval | ImageVerdict) -> str:
+def _doc_id(
+    row: Document | Removal | Cluster | ParagraphRemoval | Signature | Published | ImageVerdict,
+) -> str:
     return row.doc_id
 
 
 def _placed_id(placed: PlacedDocument) -> str:
     return placed.document.doc_id
+
+
+def _published(placed: PlacedDocument) -> Published:
+    return Published(placed.document.doc_id)
 
 
 def _image_id(record: ImageRecord) -> str:
@@ -172,12 +182,14 @@ def build_dedup(p: beam.Pipeline, plan: Plan) -> None:
 
     documents = _buckets(p, plan) | ReadRows(DOCUMENTS, plan.folder(EXTRACT), Document)
     ledger.entered("deduplicate", documents)
-    found = documents | "Deduplicate" >> Deduplicate(plan.config.deduplicate)
+    find = Deduplicate(plan.config.deduplicate, plan.earlier)
+    found = documents | "Deduplicate" >> find
     ledger.left("deduplicate", found, "pruned")
     for table, row_type, rows in (
         (REMOVALS, Removal, found.removed),
         (CLUSTERS, Cluster, found.clusters),
         (PARAGRAPHS, ParagraphRemoval, found.paragraphs),
+        (SIGNATURES, Signature, found.signatures),
     ):
         ledger.wrote(rows | WriteRows(table, folder, row_type, _doc_id, plan.buckets))
     ledger.commit()
@@ -372,6 +384,10 @@ def build_assemble(p: beam.Pipeline, plan: Plan) -> None:
 
     shard(documents_table(), placed_files, PlacedDocument)
     shard(images_table(image_rows), shown_files, ImageRecord)
+    if config.deduplicate and config.write.signatures:
+        published = placed | "Published" >> beam.Map(_published)
+        ids = WriteRows(PUBLISHED, folder, Published, _doc_id, plan.buckets)
+        shard(signatures_table(plan.folder(DEDUP)), published | ids, Published)
     outcomes = ledger.outcomes()
     shard(rejected_table(), outcomes["rejected"], Rejection, earlier)
     shard(failed_table(), outcomes["failed"], Failure, earlier)

@@ -20,6 +20,7 @@ ABOUT = {
     "images": "One row an image, known by the SHA-256 of its bytes.",
     "rejected": "One row a page, document, node or image that a rule rejected.",
     "failed": "One row an input that could not be worked on.",
+    "signatures": "One row a document, or copy of one: hashes to compare a later corpus with.",
 }
 
 SIZES = (

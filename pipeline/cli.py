@@ -788,6 +788,38 @@ def config(
         print(reference.as_yaml(plain), end="")
 
 
+@app.command()
+def explain(
+    name: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A config or a preset.", show_default=False)
+    ],
+    sets: SetsOption = None,
+    dedup: Annotated[
+        bool, typer.Option("--dedup", help="What deduplication compares, and what it finds.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a config does, computed from its settings alone.
+
+    **Examples**
+
+        weft explain sample --dedup
+
+        weft explain sample --dedup --set deduplicate.minhash.bands=25 --json
+    """
+    if not dedup:
+        raise UserError("explain: say what is to be explained: --dedup")
+    _hush()
+    from pipeline import explain as of
+    from pipeline.config import load_config
+
+    found = of.explain_dedup(load_config(name, sets or []).deduplicate)
+    if as_json:
+        print_json(found)
+    else:
+        of.print_dedup(found, output_console())
+
+
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal of another encoding gets question marks, not an error.

@@ -62,11 +62,14 @@ class WriteConfig:
       shards: number of shards of each table; None takes one for each 512 MB of input.
       image_bytes: write the bytes of the images into the images table.
       clip_features: write their CLIP features.
+      signatures: keep what tells copies of the documents, about 600 bytes each, so that a later
+        crawl can be deduplicated against the corpus (`deduplicate.against`).
     """
 
     shards: int | None = None
     image_bytes: bool = True
     clip_features: bool = True
+    signatures: bool = True
 
     def __post_init__(self) -> None:
         if self.shards is not None and not 1 <= self.shards <= 100_000:

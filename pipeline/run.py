@@ -14,16 +14,18 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from pipeline.build import ASSEMBLE, Plan
+from pipeline.build import ASSEMBLE, DEDUP, Plan
 from pipeline.card import dataset_card
 from pipeline.config import Config, digest_of, load_config, resolved
 from pipeline.corpus import MANIFEST, corpus_digest
+from pipeline.earlier import earlier_signatures
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
 from pipeline.takedown import log_digest, read_log
-from schemas.corpus import SCHEMA_VERSION, TABLES
+from schemas.corpus import OPTIONAL, SCHEMA_VERSION, TABLES
 from stages import files
 from stages.clip import EMBEDDED, EMBEDDED_FOLDER, LOCAL
+from stages.dedup.benchmarks import Benchmarks
 from stages.honour_takedowns import LOG
 from stages.imaging.config import store_folder
 from stages.inputs import list_inputs
@@ -80,8 +82,16 @@ def run(
         raise UserError(str(error)) from None
     size = sum(warc.size or TYPICAL_WARC for warc in warcs)
     buckets = config.write.shards or max(1, -(-size // BYTES_A_SHARD))
+    earlier: dict[str, str] = {}
+    if config.deduplicate:
+        earlier = earlier_signatures(config.deduplicate)
+        try:
+            Benchmarks(config.deduplicate.benchmarks)  # fails here, not in a worker
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from None
     takedowns = files.join(output, LOG)
-    plan = Plan(config, warcs, output, buckets, takedowns if files.exists(takedowns) else "")
+    log = takedowns if files.exists(takedowns) else ""
+    plan = Plan(config, warcs, output, buckets, log, tuple(earlier))
     kind = "index" if config.read.cc_index else "WARC"
     console.print(f"{len(warcs)} {kind} files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
 
@@ -99,7 +109,8 @@ def run(
     ran = False
     for phase in plan.phases:
         sections = [settings[name] for name in SECTIONS[phase]]
-        fingerprint = digest_of([fingerprint, sections, named_files(sections)])
+        contents = named_files(sections) | (earlier if phase == DEDUP else {})
+        fingerprint = digest_of([fingerprint, sections, contents])
         result = _finished(plan, phase, fingerprint)
         if result:
             console.print(f"{phase}: finished earlier, skipped")
@@ -121,7 +132,8 @@ def run(
 def named_files(settings: Any) -> dict[str, str]:
     """SHA-256 of each local file that a setting names: a model, a head, a list of words.
 
-    A setting that names other contents than last time is another setting.
+    A setting that names other contents than last time is another setting. Of a corpus that a
+    setting names, what is used is looked at by its manifest (`pipeline.earlier`).
     """
     if isinstance(settings, dict) and settings.get("stores"):
         # Their files are named by what they hold, and large.
@@ -136,7 +148,7 @@ def named_files(settings: Any) -> dict[str, str]:
     path = EMBEDDED_FOLDER if settings == EMBEDDED else Path(settings.removeprefix(LOCAL))
     if path.is_file():
         return {settings: hashlib.sha256(path.read_bytes()).hexdigest()}
-    if len(path.parts) > 1 and path.is_dir():
+    if len(path.parts) > 1 and path.is_dir() and not (path / MANIFEST).exists():
         inside = sorted(file for file in path.rglob("*") if file.is_file())
         return {
             f"{settings}/{file.relative_to(path)}": hashlib.sha256(file.read_bytes()).hexdigest()
@@ -184,7 +196,8 @@ def _run_phase(
     folder = plan.folder(phase)
     stale = [folder]
     if phase == ASSEMBLE:
-        stale += [files.join(plan.output, name) for name in (MANIFEST, "README.md", *TABLES)]
+        names = (MANIFEST, "README.md", *TABLES, *OPTIONAL)
+        stale += [files.join(plan.output, name) for name in names]
     else:
         stale.append(files.join(plan.output, MANIFEST))
     takedowns = log_digest(plan.output)  # as the phase finds it

@@ -32,7 +32,7 @@ from pipeline.corpus import (
 )
 from pipeline.errors import UserError
 from pipeline.stats import failed_counts, mismatches, rejected_counts
-from schemas.corpus import TABLES
+from schemas.corpus import OPTIONAL, TABLES
 from schemas.document import Role
 from schemas.image import NSFW
 from schemas.outcome import Kind
@@ -41,6 +41,7 @@ from stages.imaging.refusal import Reason as NoPicture
 
 CHUNK = 1 << 20
 IMAGES_A_BATCH = 32
+ALL_TABLES = TABLES | OPTIONAL
 ROLES = [*(str(role) for role in Role), "image"]
 GATHERING = (fetch_images.STAGE, gather_images.STAGE)
 # A cosine of float32 or float16 features exceeds 1 by rounding.
@@ -128,8 +129,8 @@ def validate(path: str) -> Iterator[Breach]:
 
 def _validate(corpus: Corpus) -> Iterator[Breach]:
     yield from _manifest(corpus)
-    readable: dict[str, list[tuple[str, pq.ParquetFile]]] = {name: [] for name in TABLES}
-    for table in TABLES:
+    readable: dict[str, list[tuple[str, pq.ParquetFile]]] = {name: [] for name in ALL_TABLES}
+    for table in ALL_TABLES:
         yield from _stray(corpus, table)
         for file in corpus.files(table):
             opened, breaches = _file(corpus, table, file)
@@ -144,9 +145,10 @@ def _validate(corpus: Corpus) -> Iterator[Breach]:
         yield from _image_bytes(corpus, path, parquet)
     yield from _unique("documents", "doc_id", seen.doc_ids)
     yield from _unique("images", "image_id", seen.image_ids)
-    whole = all(len(readable[table]) == len(corpus.files(table)) for table in TABLES)
+    whole = all(len(readable[table]) == len(corpus.files(table)) for table in ALL_TABLES)
     if whole:
         yield from _references(seen)
+        yield from _signatures(readable["signatures"], seen)
         try:
             rejected, failed = rejected_counts(corpus), failed_counts(corpus)
         except UserError as error:
@@ -182,7 +184,7 @@ def _manifest(corpus: Corpus) -> Iterator[Breach]:
     for file in manifest["files"]:
         path, table = file["path"], file["table"]
         if (
-            table not in TABLES
+            table not in ALL_TABLES
             or posixpath.normpath(path) != path
             or (posixpath.dirname(path) != table)
         ):
@@ -255,7 +257,7 @@ def _file(
         return None, found
     if parquet.metadata.num_rows != file["rows"]:
         add("rows", f"{parquet.metadata.num_rows:,} rows, {file['rows']:,} in the manifest")
-    if schema := _schema_difference(parquet.schema_arrow, TABLES[table]):
+    if schema := _schema_difference(parquet.schema_arrow, ALL_TABLES[table]):
         add("schema", schema)
         return None, found
     return parquet, found
@@ -668,6 +670,23 @@ def _references(seen: _Seen) -> Iterator[Breach]:
         for i in np.flatnonzero(shown & ~asked).tolist():
             message = f"{urls[i].as_py()} is the URL of this image in no document"
             yield Breach("urls", message, "images", file, int(rows[i]))
+
+
+def _signatures(readable: Sequence[tuple[str, pq.ParquetFile]], seen: _Seen) -> Iterator[Breach]:
+    """Where signatures are kept, each document has one, and no other but a removed copy."""
+    if not readable:
+        return
+    documents = {i for _, ids in seen.doc_ids for i in ids.to_pylist()}
+    for path, parquet in readable:
+        table = parquet.read(["doc_id", "survivor_id"])
+        for row, (doc_id, survivor) in enumerate(zip(*table.to_pydict().values(), strict=True)):
+            if (doc_id in documents) == bool(survivor):
+                what = "is a copy and in the corpus" if survivor else "is not in the corpus"
+                yield Breach("doc_id", f"{doc_id} {what}", "signatures", path, row)
+            documents.discard(doc_id)
+    if documents:
+        message = f"{len(documents)} documents have no signature, {min(documents)} is the first"
+        yield Breach("doc_id", message, "signatures")
 
 
 def _pairs(ids: pa.Array, urls: pa.Array) -> pa.Array:

@@ -67,6 +67,7 @@ DOCUMENTS = pa.schema(
         _field("site", pa.string(), "site name the page gives"),
         _field("licence", pa.string(), "licence URL the page gives"),
         _field("crawl_time", pa.string(), "WARC-Date, ISO 8601"),
+        _field("canonical_url", pa.string(), "URL that the page's rel=canonical names"),
         _field("warc_file", pa.string(), "WARC the page was read from"),
         _field("warc_offset", pa.int64(), "byte offset of its record"),
         _field("warc_length", pa.int64(), "stored bytes of its record"),
@@ -128,6 +129,22 @@ FAILED = pa.schema(
     ]
 )
 
+# What a signature is made of is part of its meaning: a change of the hashes raises the version too,
+# so that signatures of unlike versions are not compared.
+SIGNATURES = pa.schema(
+    [
+        _field("doc_id", pa.string(), "a document of the corpus, or a copy that was removed"),
+        _field("rank", pa.int64(), "of several copies the highest stays"),
+        _field("url", pa.binary(), "16 bytes of hash of the canonical URL"),
+        _field("text", pa.binary(), "16 bytes of hash of the normalised text"),
+        _field("bands", pa.binary(), "8 bytes of hash for each band of the MinHash signature"),
+        _field("sketch", pa.binary(), "lowest byte of each value of the MinHash signature"),
+        _field("survivor_id", pa.string(), "the document that it was removed for, or empty"),
+    ]
+)
+# Tables that a config may leave out.
+OPTIONAL = {"signatures": SIGNATURES}
+
 TABLES = {"documents": DOCUMENTS, "images": IMAGES, "rejected": REJECTED, "failed": FAILED}
 
 
@@ -154,6 +171,7 @@ def document_row(placed: PlacedDocument, token_count: int) -> dict[str, Any]:
         "site": document.site,
         "licence": document.licence,
         "crawl_time": document.crawl_time,
+        "canonical_url": document.canonical_url,
         "warc_file": document.warc_file,
         "warc_offset": document.warc_offset,
         "warc_length": document.warc_length,

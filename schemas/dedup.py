@@ -72,6 +72,13 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A document that is in the corpus."""
+
+    doc_id: str
+
+
+@dataclass(frozen=True)
 class ParagraphRemoval:
     """A text node to remove from a document that stays; an index into `Document.nodes`."""
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
@@ -22,7 +23,7 @@ from schemas.dedup import Cluster, ParagraphRemoval, Removal, Sameness, Signatur
 from schemas.document import Document
 from schemas.outcome import Failure, Kind, Rejection
 from stages.dedup import batches
-from stages.dedup.batches import Columns, Part
+from stages.dedup.batches import Columns, Packed, Part
 from stages.dedup.benchmarks import Benchmarks
 from stages.dedup.config import DedupConfig, ParagraphConfig
 from stages.dedup.connect import Connect
@@ -34,6 +35,7 @@ from stages.files import open_parquet
 STAGE = "deduplicate"
 PARAGRAPH_RULE = "repeated_paragraph"
 BUCKETS, WHO, LINKS, SURVIVORS = "buckets", "who", "links", "survivors"
+PLACES, SURVIVING_PLACES = "places", "surviving_places"
 DOCUMENTS_A_BATCH = 8192
 
 
@@ -87,7 +89,7 @@ class Deduplicate(beam.PTransform):
         out, unreadable = documents | "Fingerprint" >> _Fingerprint(self.config)
         contaminated, prints = out[REJECTED], out.kept
         packed = prints | "Pack" >> beam.ParDo(_Pack(self.config)).with_outputs(
-            BUCKETS, WHO, main="members"
+            BUCKETS, WHO, PLACES, main="members"
         )
         packs = {BUCKETS: packed[BUCKETS], WHO: packed[WHO]}
         edges = packs | "Link" >> _Link(self.config, tuple(self.earlier))
@@ -95,12 +97,13 @@ class Deduplicate(beam.PTransform):
         held = contaminated | "Hold a benchmark" >> beam.Map(_holds)
         decided = {
             "members": packed.members,
+            PLACES: packed[PLACES],
             "removals": copies.removed | "By id" >> beam.Map(_by_part),
         } | "Decide" >> _Decide()
         both = (contaminated, decided[REJECTED]) | "All rejected" >> beam.Flatten()
-        outputs = {"kept": decided.kept, REJECTED: both, SURVIVORS: decided[SURVIVORS]}
-        doors = count_doors(_Outputs(outputs), unreadable, STAGE, SURVIVORS)
-        paragraphs, pruned = doors.survivors | "Paragraphs" >> _Paragraphs(self.config.paragraphs)
+        doors = count_doors(_Outputs(kept=decided.kept, rejected=both), unreadable, STAGE)
+        survivors = {name: decided[name] for name in (SURVIVORS, SURVIVING_PLACES)}
+        paragraphs, pruned = survivors | "Paragraphs" >> _Paragraphs(self.config.paragraphs)
         return Deduplicated(
             doors.kept,
             doors.rejected,
@@ -114,10 +117,9 @@ class Deduplicate(beam.PTransform):
 
 
 class _Outputs(dict):
-    """Collections by tag, as Beam gives them."""
+    """Collections by tag, as a ParDo gives them."""
 
-    def __getattr__(self, name: str) -> Any:
-        return self[name]
+    __getattr__ = dict.__getitem__
 
 
 @dataclass
@@ -156,7 +158,10 @@ class _Pack(beam.DoFn):
     def process(
         self, seen: Fingerprint
     ) -> Iterable[
-        Part | TaggedOutput[Literal["buckets"], Part] | TaggedOutput[Literal["who"], Part]
+        Part
+        | TaggedOutput[Literal["buckets"], Part]
+        | TaggedOutput[Literal["who"], Part]
+        | TaggedOutput[Literal["places"], Part]
     ]:
         self._waiting.append(seen)
         if len(self._waiting) >= DOCUMENTS_A_BATCH:
@@ -170,6 +175,8 @@ class _Pack(beam.DoFn):
         prints, self._waiting = self._waiting, []
         signatures = [seen.signature for seen in prints]
         yield from batches.members(prints)
+        for part in batches.places(prints):
+            yield _tagged(PLACES, part)
         for part in batches.buckets(signatures, self._minhash):
             yield _tagged(BUCKETS, part)
         for part in batches.ends_and_sketches(signatures, self._minhash):
@@ -244,7 +251,10 @@ class _Decide(beam.PTransform):
         return (
             sides
             | "Join by id" >> beam.CoGroupByKey()
-            | "Judge" >> beam.ParDo(_DecideFn()).with_outputs(REJECTED, SURVIVORS, main="kept")
+            | "Judge"
+            >> beam.ParDo(_DecideFn()).with_outputs(
+                REJECTED, SURVIVORS, SURVIVING_PLACES, main="kept"
+            )
         )
 
 
@@ -255,20 +265,23 @@ class _DecideFn(beam.DoFn):
         str
         | TaggedOutput[Literal["rejected"], Rejection]
         | TaggedOutput[Literal["survivors"], Part]
+        | TaggedOutput[Literal["surviving_places"], Part]
     ]:
-        key, sides = joined
+        _, sides = joined
         removals = {removal.doc_id: removal for removal in sides["removals"]}
-        for who, ids, urls, paragraphs in sides["members"]:
-            stays = []
-            for row, (doc_id, url) in enumerate(zip(ids, urls, strict=True)):
-                if removal := removals.get(doc_id):
-                    yield _tagged(REJECTED, _rejection(doc_id, url, removal))
-                else:
-                    stays.append(row)
-                    yield doc_id
-            yield _tagged(
-                SURVIVORS, (key, (who[stays], ids[stays], urls[stays], paragraphs[stays]))
-            )
+        members, places = (batches.joined(sides[side]) for side in ("members", PLACES))
+        assert members
+        who, ids, urls = members
+        stays = np.ones(len(ids), bool)
+        for row, (doc_id, url) in enumerate(zip(ids, urls, strict=True)):
+            if removal := removals.get(name := batches.text_of(doc_id)):
+                stays[row] = False
+                yield _tagged(REJECTED, _rejection(name, batches.text_of(url), removal))
+            else:
+                yield name
+        yield from _staying(SURVIVORS, members, stays)
+        if places:
+            yield from _staying(SURVIVING_PLACES, places, ~np.isin(places[0], who[~stays]))
 
 
 @dataclass
@@ -277,19 +290,20 @@ class _Paragraphs(beam.PTransform):
 
     config: ParagraphConfig | None
 
-    def expand(self, survivors: PCollection[Part]) -> Any:
+    def expand(self, survivors: dict[str, PCollection[Part]]) -> Any:
+        members, places = survivors[SURVIVORS], survivors[SURVIVING_PLACES]
         if not self.config:
-            pruned = survivors.pipeline | "None" >> beam.Create([]).with_output_types(Rejection)
+            pruned = members.pipeline | "None" >> beam.Create([]).with_output_types(Rejection)
             return pruned | "No removals" >> beam.Map(_removal), pruned
         counts = beam.FlatMap(_paragraph_counts, self.config).with_output_types(Part)
         repeated = (
-            survivors
+            places
             | "By paragraph" >> counts
             | "Group paragraphs" >> beam.GroupByKey()
             | "Repeated" >> beam.FlatMap(_repeated, self.config.min_count).with_output_types(Part)
         )
         pruned = (
-            {"members": survivors, "repeated": repeated}
+            {SURVIVORS: members, PLACES: places, "repeated": repeated}
             | "Join members" >> beam.CoGroupByKey()
             | "Prune" >> beam.FlatMap(_prune, self.config)
         )
@@ -304,7 +318,12 @@ def _signature(seen: Fingerprint) -> Signature:
     return seen.signature
 
 
-def _neighbours(group: tuple[str, Iterable[Columns]]) -> Iterator[Part]:
+def _staying(tag: str, columns: Columns, stays: Any) -> Iterator[Any]:
+    for part in batches.cut(columns[0][stays], tuple(column[stays] for column in columns)):
+        yield _tagged(tag, part)
+
+
+def _neighbours(group: tuple[str, Iterable[Packed]]) -> Iterator[Part]:
     key, parts = group
     columns = batches.joined(parts)
     assert columns
@@ -312,13 +331,13 @@ def _neighbours(group: tuple[str, Iterable[Columns]]) -> Iterator[Part]:
     yield from batches.cut(a, (batches.kinds(key[0], len(a)), a, b))
 
 
-def _first_ends(joined: tuple[str, dict[str, list[Columns]]]) -> Iterator[Part]:
+def _first_ends(joined: tuple[str, dict[str, list[Packed]]]) -> Iterator[Part]:
     links, known = (batches.joined(joined[1][side]) for side in ("links", "known"))
     if links and known:
         yield from batches.first_ends(links, known)
 
 
-def _edges(joined: tuple[str, dict[str, list[Columns]]], threshold: float) -> Iterator[str]:
+def _edges(joined: tuple[str, dict[str, list[Packed]]], threshold: float) -> Iterator[str]:
     known = batches.joined(joined[1]["known"])
     if known:
         yield from batches.edges(joined[1]["halves"], known, threshold)
@@ -370,23 +389,26 @@ def _holds(rejection: Rejection) -> Removal:
     return Removal(rejection.doc_id, "", rejection.rule)
 
 
-def _paragraph_counts(survivors: Part, config: ParagraphConfig) -> Iterator[Part]:
-    yield from batches.paragraph_counts(survivors[1], config.count == "documents")
+def _paragraph_counts(places: Part, config: ParagraphConfig) -> Iterator[Part]:
+    columns = batches.joined([places[1]])
+    assert columns
+    yield from batches.paragraph_counts(columns, config.count == "documents")
 
 
-def _repeated(group: tuple[str, Iterable[Columns]], min_count: int) -> Iterator[Part]:
+def _repeated(group: tuple[str, Iterable[Packed]], min_count: int) -> Iterator[Part]:
     columns = batches.joined(group[1])
     assert columns
     yield from batches.repeated(columns, min_count)
 
 
 def _prune(
-    joined: tuple[str, dict[str, list[Columns]]], config: ParagraphConfig
+    joined: tuple[str, dict[str, list[Packed]]], config: ParagraphConfig
 ) -> Iterator[Rejection]:
-    members, repeated = (batches.joined(joined[1][side]) for side in ("members", "repeated"))
-    if not members or not repeated:
+    sides = [batches.joined(joined[1][side]) for side in (SURVIVORS, PLACES, "repeated")]
+    members, places, repeated = (side or () for side in sides)
+    if not repeated:
         return
-    for doc_id, url, index, count in batches.repeats(members, repeated):
+    for doc_id, url, index, count in batches.repeats(members, places, repeated):
         Metrics.counter(STAGE, f"pruned.{PARAGRAPH_RULE}.{Reason.REPEATED}").inc()
         yield Rejection(
             f"{doc_id}#{index}",

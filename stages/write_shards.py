@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
 from schemas.arrow import from_row
-from schemas.corpus import DOCUMENTS, FAILED, IMAGES, REJECTED, document_row, image_row
+from schemas.corpus import (
+    DOCUMENTS,
+    FAILED,
+    IMAGES,
+    REJECTED,
+    SIGNATURES,
+    document_row,
+    image_row,
+)
+from schemas.dedup import Removal, Signature
 from schemas.document import PlacedDocument
 from schemas.image import ImageRecord
 from schemas.table import WrittenFile
@@ -85,19 +94,41 @@ def outcome_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
+class SignatureRows:
+    """Signatures of the documents of the corpus and of the copies that were removed for others.
+
+    Attributes:
+      dedup: folder of the phase that made them.
+    """
+
+    dedup: str
+
+    def __call__(self, published: list[pa.Table], bucket: int) -> Iterator[dict[str, Any]]:
+        kept = {doc_id for table in published for doc_id in table["doc_id"].to_pylist()}
+        removals = Bucketed(self.dedup, "removals", Removal).rows(bucket)
+        survivors = {row.doc_id: row.survivor_id for row in removals if row.survivor_id}
+        table = Bucketed(self.dedup, "signatures", Signature).table(bucket, sort_by="doc_id")
+        for batch in table.drop_columns(["bucket"]).to_batches(max_chunksize=ROWS_A_BATCH):
+            for row in batch.to_pylist():
+                if row["doc_id"] in kept or row["doc_id"] in survivors:
+                    yield row | {"survivor_id": survivors.get(row["doc_id"], "")}
+
+
+@dataclass(frozen=True)
 class ShardTable:
     """How one table of the corpus is made.
 
     Attributes:
       name: folder in the corpus.
       schema: of the shards.
-      rows: turns the gathered rows of a bucket into the shard's, in order.
+      rows: turns the gathered rows of a bucket into the shard's, in order; those of signatures also
+        in a bucket where nothing was gathered.
       uncompressed: columns that do not shrink, such as the bytes of images.
     """
 
     name: str
     schema: pa.Schema
-    rows: Rows
+    rows: Rows | SignatureRows
     uncompressed: tuple[str, ...] = ()
 
 
@@ -107,6 +138,10 @@ def documents_table() -> ShardTable:
 
 def images_table(rows: ImageRows) -> ShardTable:
     return ShardTable("images", IMAGES, rows, uncompressed=("bytes",))
+
+
+def signatures_table(dedup: str) -> ShardTable:
+    return ShardTable("signatures", SIGNATURES, SignatureRows(dedup), ("bands", "sketch"))
 
 
 def rejected_table() -> ShardTable:
@@ -178,7 +213,11 @@ class _WriteShard(beam.DoFn):
             if path
         ]
         parts += [stored.table(bucket) for stored in self._stored]
-        rows = self._table.rows(pa.concat_tables(parts)) if parts else iter(())
+        make = self._table.rows
+        if isinstance(make, SignatureRows):
+            rows = make(parts, bucket)
+        else:
+            rows = make(pa.concat_tables(parts)) if parts else iter(())
         name = f"{self._table.name}/part-{bucket:05d}-of-{self._buckets:05d}.parquet"
         with files.atomic_output(files.join(self._output, name)) as output:
             count = write_table(output, self._table, rows)

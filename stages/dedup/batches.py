@@ -4,7 +4,8 @@ A runner's shuffle spends about 7 microseconds and 400 bytes on each key, and a 
 forty: grouping each by itself would take 15 GB a million documents on the local runner. So a batch
 of documents goes into the shuffle as a few arrays a part, and buckets are found by sorting a part.
 
-A document is known here by its `reference`, 16 bytes.
+A document is known here by its `reference`, 16 bytes. Columns travel as types and bytes, which a
+runner's coder writes twenty times faster than arrays.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,8 @@ ROWS_AT_ONCE = 4096
 _TAIL = 8  # values after a band that say who stands beside whom
 
 Columns = tuple[NDArray[Any], ...]
-Part = tuple[str, Columns]  # key of the part, parallel columns
+Packed = tuple[Any, ...]  # a type and bytes for each of some columns
+Part = tuple[str, Packed]  # key of the part, parallel columns
 Hashes = NDArray[np.bytes_]  # of dtype S16
 
 
@@ -42,20 +44,29 @@ def cut(by: Hashes, columns: Columns, prefix: str = "") -> Iterator[Part]:
     """Cuts parallel columns into parts by the first bytes of a hash."""
     if not len(by):
         return
-    first = by.view(np.uint8).reshape(len(by), -1)
+    first = _rows(by)
     parts = (first[:, 0].astype(np.int64) << 8 | first[:, 1]) % PARTITIONS
     order = np.argsort(parts, kind="stable")
     starts = np.flatnonzero(np.diff(parts[order], prepend=-1))
     for rows in np.split(order, starts[1:]):
-        yield f"{prefix}{parts[rows[0]]:03x}", tuple(column[rows] for column in columns)
+        packed = (x for c in columns for x in (c.dtype.str, c[rows].tobytes()))
+        yield f"{prefix}{parts[rows[0]]:03x}", tuple(packed)
 
 
-def joined(parts: Iterable[Columns]) -> Columns | None:
+def joined(parts: Iterable[Packed]) -> Columns | None:
     """The columns of all batches of a part, or None where there are none."""
     listed = list(parts)
     if not listed:
         return None
-    return tuple(np.concatenate(columns) for columns in zip(*listed, strict=True))
+    columns = []
+    for at in range(0, len(listed[0]), 2):
+        if len({packed[at] for packed in listed}) == 1:
+            data = b"".join(packed[at + 1] for packed in listed)
+            columns.append(np.frombuffer(data, listed[0][at]))
+        else:  # texts of unlike width
+            arrays = [np.frombuffer(packed[at + 1], packed[at]) for packed in listed]
+            columns.append(np.concatenate(arrays))
+    return tuple(columns)
 
 
 def lookup(wanted: Hashes, known: Hashes) -> NDArray[np.int64]:
@@ -128,9 +139,10 @@ def ends_and_sketches(
 ) -> Iterator[Part]:
     """Who a reference is: reference, end, sketch (zeros where it has none)."""
     who = references((s.doc_id for s in signatures), earlier)
-    blank = bytes(config.permutations) if config else b""
-    ends = np.array([end(s.rank, s.doc_id, _level(s, earlier)).encode() for s in signatures])
-    yield from cut(who, (who, ends, _matrix([s.sketch or blank for s in signatures])))
+    blank = bytes(config.permutations if config else 1)
+    ends = _texts(end(s.rank, s.doc_id, _level(s, earlier)) for s in signatures)
+    sketches = b"".join(s.sketch or blank for s in signatures)
+    yield from cut(who, (who, ends, np.frombuffer(sketches, f"V{len(blank)}")))
 
 
 def earlier_links(signatures: Sequence[Signature]) -> Iterator[Part]:
@@ -158,19 +170,23 @@ def first_ends(links: Columns, known: Columns) -> Iterator[Part]:
         yield from cut(b[at], (kind[at], b[at], ends[rows[at]], sketches[rows[at]]))
 
 
-def edges(halves: Iterable[Columns], known: Columns, threshold: float) -> Iterator[str]:
+def edges(halves: Iterable[Packed], known: Columns, threshold: float) -> Iterator[str]:
     """The other half: edges ``kind end end``, of near-duplicates those that reach the threshold."""
     who, ends, sketches = _distinct(known)
-    for kind, b, firsts, first_sketches in halves:
+    for half in halves:
+        columns = joined([half])
+        assert columns
+        kind, b, firsts, first_sketches = columns
         rows = lookup(b, who)
         # Both ends are known, but for copies that an earlier corpus removed for a third one.
         kept = rows >= 0
         if threshold:
             near = kind == b"m"
-            kept[near] = jaccard(first_sketches[near], sketches[rows[near]]) >= threshold
+            pair = (_rows(first_sketches[near]), _rows(sketches[rows[near]]))
+            kept[near] = jaccard(*pair) >= threshold
         for k, first, row in zip(kind[kept], firsts[kept], rows[kept], strict=True):
             letter = k.decode().replace("e", "m")
-            yield f"{letter} {first.decode()} {ends[row].decode()}"
+            yield f"{letter} {text_of(first)} {text_of(ends[row])}"
 
 
 # --- members and their paragraphs -----------------------------------------------------------------
@@ -184,55 +200,74 @@ def part_of(doc_id: str) -> str:
 
 
 def members(prints: Sequence[Fingerprint]) -> Iterator[Part]:
-    """Documents by id: reference, id, URL, and the keys of their paragraphs with their places."""
+    """Documents: reference, id, URL."""
     who = references(p.signature.doc_id for p in prints)
-    ids, urls, paragraphs = (np.empty(len(prints), object) for _ in range(3))
-    for row, seen in enumerate(prints):
-        ids[row], urls[row] = seen.signature.doc_id, seen.url
-        paragraphs[row] = seen.paragraphs
-    yield from cut(who, (who, ids, urls, paragraphs))
+    ids = _texts(p.signature.doc_id for p in prints)
+    yield from cut(who, (who, ids, _texts(p.url for p in prints)))
 
 
-def paragraph_counts(part: Columns, by_document: bool) -> Iterator[Part]:
-    """How often each paragraph is in each of some members: key, reference of the member, count."""
-    who, _, _, paragraphs = part
-    rows, keys, counts = [], [], []
-    for row, found in enumerate(paragraphs):
-        for key, indices in found:
-            rows.append(row)
-            keys.append(key)
-            counts.append(1 if by_document else len(indices))
-    by_key = _hashes(keys)
-    yield from cut(by_key, (by_key, who[np.array(rows, np.intp)], np.array(counts, np.int64)))
+def places(prints: Sequence[Fingerprint]) -> Iterator[Part]:
+    """The paragraphs of documents: reference of the document, key, index of the node."""
+    found = [
+        (row, key, index)
+        for row, seen in enumerate(prints)
+        for key, indices in seen.paragraphs
+        for index in indices
+    ]
+    if found:
+        rows, keys, indices = zip(*found, strict=True)
+        who = references(p.signature.doc_id for p in prints)[np.array(rows)]
+        yield from cut(who, (who, _hashes(keys), np.array(indices, np.uint32)))
 
 
-def repeated(part: Columns, min_count: int) -> Iterator[Part]:
-    """Paragraphs seen at least so often, for each member that has them: reference, key, count."""
-    keys, who, counts = part
+def paragraph_counts(places: Columns, by_document: bool) -> Iterator[Part]:
+    """How often each document has each of its paragraphs: key, reference, count."""
+    who, keys, _ = places
+    _, first, counts = np.unique(_beside(who, keys), return_index=True, return_counts=True)
+    counts = np.ones_like(counts) if by_document else counts
+    yield from cut(keys[first], (keys[first], who[first], counts))
+
+
+def repeated(counts: Columns, min_count: int) -> Iterator[Part]:
+    """Paragraphs seen at least so often, for each document that has them: reference, key, count."""
+    keys, who, each = counts
     _, group = np.unique(keys, return_inverse=True)
-    totals = np.bincount(group, counts).astype(np.int64)[group]
+    totals = np.bincount(group, each).astype(np.int64)[group]
     often = totals >= min_count
     yield from cut(who[often], (who[often], keys[often], totals[often]))
 
 
-def repeats(part: Columns, found: Columns) -> Iterator[tuple[str, str, int, int]]:
-    """Joins `members` with `repeated`: id, URL, index of the node, count; sorted in a member."""
-    who, ids, urls, paragraphs = part
-    members_of, keys, counts = found
-    totals: dict[int, dict[bytes, int]] = {}
-    raw = keys.tobytes()  # an element of an S16 array loses its trailing zeros
-    rows = lookup(members_of, who).tolist()
-    for place, (row, count) in enumerate(zip(rows, counts.tolist(), strict=True)):
-        totals.setdefault(row, {})[raw[16 * place : 16 * place + 16]] = count
-    for row, counted in totals.items():
-        places = [
-            (index, counted[key])
-            for key, indices in paragraphs[row]
-            if key in counted
-            for index in indices
-        ]
-        for index, count in sorted(places):
-            yield ids[row], urls[row], index, count
+def repeats(
+    members: Columns, places: Columns, repeated: Columns
+) -> Iterator[tuple[str, str, int, int]]:
+    """Where the repeated paragraphs stand: id, URL, index of the node, count."""
+    who, ids, urls = members
+    owners, keys, indices = places
+    found = lookup(_beside(owners, keys), _beside(*repeated[:2]))
+    hit = np.flatnonzero(found >= 0)
+    rows = lookup(owners[hit], who)
+    for row, index, count in zip(rows, indices[hit], repeated[2][found[hit]], strict=True):
+        yield text_of(ids[row]), text_of(urls[row]), int(index), int(count)
+
+
+def text_of(value: bytes) -> str:
+    """An element of a column of texts."""
+    return value.decode("utf-8", "surrogatepass")
+
+
+def _texts(values: Iterable[str]) -> NDArray[np.bytes_]:
+    return np.array([value.encode("utf-8", "surrogatepass") for value in values], np.bytes_)
+
+
+def _beside(left: Hashes, right: Hashes) -> NDArray[np.bytes_]:
+    """Two columns of hashes as one."""
+    both = np.concatenate([_rows(left), _rows(right)], axis=1)
+    return both.view("S32").ravel()
+
+
+def _rows(column: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of each element."""
+    return np.ascontiguousarray(column).view(np.uint8).reshape(len(column), column.itemsize)
 
 
 def _distinct(known: Columns) -> Columns:

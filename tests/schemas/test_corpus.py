@@ -66,7 +66,7 @@ DOCUMENT = Document(
     "Ann",
     "Site",
     "http://cc",
-    "",
+    "http://canonical",
     (Signal("word_count", 3.0), Signal("image_count", 2.0)),
     "c" * 32,
     7,
@@ -141,6 +141,7 @@ def test_a_document_has_both_views():
         "site": "Site",
         "licence": "http://cc",
         "crawl_time": "2024-05-18T09:30:00Z",
+        "canonical_url": "http://canonical",
         "warc_file": "a.warc.gz",
         "warc_offset": 12,
         "warc_length": 34,
@@ -208,4 +209,4 @@ def test_outcomes_on_disk_are_the_fields_of_their_classes():
 def test_the_tables_and_their_columns_belong_to_the_version():
     assert SCHEMA_VERSION == 2
     assert list(TABLES) == ["documents", "images", "rejected", "failed"]
-    assert [len(schema) for schema in TABLES.values()] == [23, 20, 9, 8]
+    assert [len(schema) for schema in TABLES.values()] == [24, 20, 9, 8]

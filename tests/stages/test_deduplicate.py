@@ -1,18 +1,24 @@
 import hashlib
 import json
+import pathlib
 import random
+import tempfile
 from dataclasses import replace
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from schemas.arrow import to_row
+from schemas.corpus import SIGNATURES
 from schemas.dedup import Cluster, ParagraphRemoval, Removal, Signature
 from schemas.document import Document, Image, Text
 from schemas.outcome import Failure, Kind, Rejection
-from stages.dedup.config import DedupConfig, MinHashConfig, ParagraphConfig
+from stages.dedup.config import BenchmarkConfig, DedupConfig, MinHashConfig, ParagraphConfig
 from stages.deduplicate import STAGE, Deduplicate, Deduplicated
 
 TIMES = {"old": "2024-05-18T09:30:00Z", "new": "2024-05-18T09:30:01Z"}
@@ -439,3 +445,120 @@ def test_mirrored_articles_and_no_others_are_removed(beam_pipeline, shared_data,
         kept=[d.doc_id for d in documents if d.doc_id not in {r.doc_id for r in gone}],
     )
     assert found == {"kept": 369 - len(gone), "rejected.near_duplicate.duplicate": len(gone)}
+
+
+# --- against an earlier corpus --------------------------------------------------------------------
+
+
+def signatures_file(path, documents, config, published=None):
+    """Deduplicates a corpus by itself and keeps the signatures, as a run does."""
+    with TestPipeline(runner="FnApiRunner") as p:
+        out = p | beam.Create(documents) | Deduplicate(config)
+        for name in ("signatures", "removed"):
+            lines = getattr(out, name) | f"{name} lines" >> beam.Map(repr)
+            _ = lines | f"{name} out" >> beam.io.WriteToText(f"{path}.{name}", num_shards=1)
+    rows = {}
+    for name in ("signatures", "removed"):
+        text = path.parent.joinpath(f"{path.name}.{name}-00000-of-00001").read_text()
+        rows[name] = [eval(line) for line in text.splitlines()]
+    survivors = {row.doc_id: row.survivor_id for row in rows["removed"]}
+    kept = [replace(s, survivor_id=survivors.get(s.doc_id, "")) for s in rows["signatures"]]
+    kept = [s for s in kept if s.survivor_id or not published or s.doc_id in published]
+    pq.write_table(pa.Table.from_pylist([to_row(s) for s in kept], SIGNATURES), path)
+    return str(path)
+
+
+def removed(documents, config, *earlier):
+    with TestPipeline(runner="FnApiRunner") as p:
+        out = p | beam.Create(documents) | Deduplicate(config, earlier)
+        found = (
+            out.removed | beam.combiners.ToList() | beam.Map(lambda rows: sorted(map(repr, rows)))
+        )
+        box = tempfile.mkdtemp()
+        _ = found | beam.Map(str) | beam.io.WriteToText(f"{box}/rows", num_shards=1)
+    return eval(pathlib.Path(box, "rows-00000-of-00001").read_text())
+
+
+def months():
+    """Two crawls of one web: pages that are new, came back, were edited, or moved."""
+    rng = random.Random(7)
+    before, after = [], []
+    for number in range(24):
+        words = prose(f"p{number}n", 200)
+        url = f"https://x.example/{number}"
+        before.append(doc(f"a{number:02}", words, url, "2024-01-01T00:00:00Z", images=1))
+        change = number % 6
+        if change == 0:  # the same page again
+            after.append(doc(f"b{number:02}", words, url, "2024-02-01T00:00:00Z", images=3))
+        elif change == 1:  # edited, and moved
+            edits = edited(words, *rng.sample(range(200), 3))
+            after.append(doc(f"b{number:02}", edits, f"{url}/moved", "2024-02-01T00:00:00Z"))
+        elif change == 2:  # copied within the first crawl: the second is near the copy only
+            copy = edited(words, *range(0, 200, 17))
+            before.append(doc(f"c{number:02}", copy, f"{url}/copy", "2023-01-01T00:00:00Z"))
+            again = edited(copy, *range(8, 200, 17))
+            after.append(doc(f"b{number:02}", again, f"{url}/third", "2024-02-01T00:00:00Z"))
+        elif change == 3:  # new, twice
+            new = prose(f"q{number}n", 200)
+            after.append(doc(f"b{number:02}", new, time="2024-02-01T00:00:00Z"))
+            after.append(doc(f"d{number:02}", edited(new, 50), time="2024-02-01T00:00:00Z"))
+    return before, after
+
+
+def test_against_an_earlier_corpus_removes_what_a_joint_run_would(tmp_path):
+    before, after = months()
+    earlier = signatures_file(tmp_path / "a.parquet", before, NO_PARAGRAPHS)
+    # In the joint run it wins by its images.
+    oldest = replace(NO_PARAGRAPHS, keep="most_images")
+    joint = [
+        replace(d, nodes=(*d.nodes[:1], *(Image(f"https://i.example/{i}") for i in range(9))))
+        if d.doc_id.startswith("a") else d
+        for d in before
+    ]  # fmt: skip
+    together = [row for row in removed([*joint, *after], oldest) if "doc_id='c" not in row]
+    incremental = removed(after, NO_PARAGRAPHS, earlier)
+    assert incremental == together
+    assert len(incremental) == 4 + 4 + 4 + 4
+    assert incremental[0] == repr(Removal("b00", "a00", "exact_url"))
+    assert repr(Removal("b02", "a02", "near_duplicate")) in incremental  # by way of c02
+
+
+def test_a_copy_whose_survivor_did_not_come_into_the_corpus_removes_nothing(tmp_path):
+    before, after = months()
+    published = [d.doc_id for d in before if d.doc_id not in ("a02", "a00")]
+    earlier = signatures_file(tmp_path / "a.parquet", before, NO_PARAGRAPHS, published)
+    found = removed(after, NO_PARAGRAPHS, earlier)
+    assert len(found) == 14
+    assert not [row for row in found if "a02" in row or "a00" in row or "c02" in row]
+
+
+def test_the_same_page_in_two_earlier_corpora_and_now(tmp_path):
+    page = doc("a", prose(1), "https://x.example/1")
+    one = signatures_file(tmp_path / "one.parquet", [page], NO_PARAGRAPHS)
+    two = signatures_file(tmp_path / "two.parquet", [page, doc("b", prose(1))], NO_PARAGRAPHS)
+    found = removed([page, doc("z", prose(2))], NO_PARAGRAPHS, one, two)
+    assert found == [repr(Removal("a", "a", "exact_url"))]
+
+
+def test_a_document_that_holds_a_benchmark_goes_and_is_a_copy_of_nothing(beam_pipeline, tmp_path):
+    question = " ".join(prose("q", 15))
+    path = tmp_path / "questions.txt"
+    path.write_text(f"{' '.join(prose('other', 15))}\n{question}\n")
+    config = replace(NO_PARAGRAPHS, benchmarks=BenchmarkConfig((str(path),)))
+    words = [*prose(1), *question.split()]
+    documents = [doc("a", words), doc("b", prose(1)), doc("c", prose(1))]
+    with beam_pipeline as p:
+        out = p | beam.Create(documents) | Deduplicate(config)
+        rows = out.rejected | beam.Map(lambda r: (r.doc_id, r.rule, r.reason, r.score, r.detail))
+        held = ("a", "benchmark", "contaminated", 1.0, "questions.txt:2")
+        assert_that(rows, equal_to([held, ("c", "exact_text", "duplicate", None, "b")]))
+        gone = [Removal("a", "", "benchmark"), Removal("c", "b", "exact_text")]
+        assert_that(out.removed, equal_to(gone), label="removed")
+        assert_that(out.kept, equal_to(["b"]), label="kept")
+        named = out.signatures | "Ids" >> beam.Map(lambda s: s.doc_id)
+        assert_that(named, equal_to(["b", "c"]), label="signatures")
+    assert counters(p) == {
+        "kept": 1,
+        "rejected.benchmark.contaminated": 1,
+        "rejected.exact_text.duplicate": 1,
+    }

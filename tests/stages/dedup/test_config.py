@@ -1,6 +1,13 @@
 import pytest
 
-from stages.dedup.config import DedupConfig, MinHashConfig, ParagraphConfig
+from stages.dedup.config import (
+    BenchmarkConfig,
+    ComponentsConfig,
+    DedupConfig,
+    MinHashConfig,
+    ParagraphConfig,
+    UrlConfig,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,13 @@ from stages.dedup.config import DedupConfig, MinHashConfig, ParagraphConfig
         (lambda: ParagraphConfig(min_count=1), "paragraphs: min_count is 1, less than 2"),
         (lambda: ParagraphConfig(count="pages"), "paragraphs: count is 'pages', not one of"),
         (lambda: ParagraphConfig(site="page"), "paragraphs: site is 'page', not one of"),
+        (lambda: UrlConfig(trailing_slash="cut"), "url: trailing_slash is 'cut', not one of"),
+        (lambda: BenchmarkConfig(("a.csv",)), "benchmarks: a.csv is no .txt, .jsonl or .parquet"),
+        (lambda: BenchmarkConfig(ngram=0), "benchmarks: ngram is 0, less than 1"),
+        (lambda: BenchmarkConfig(min_share=2), "benchmarks: min_share is 2, not in"),
+        (lambda: ComponentsConfig(rounds=-1), "components: rounds is -1, less than 0"),
+        (lambda: DedupConfig(keep="highest_quality"), "keep highest_quality and quality, the name"),
+        (lambda: DedupConfig(quality="word_count"), "keep highest_quality and quality, the name"),
         (lambda: DedupConfig(keep="first"), "deduplicate: keep is 'first', not one of"),
     ],
 )

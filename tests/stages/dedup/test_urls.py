@@ -1,6 +1,7 @@
 import pytest
 
-from stages.dedup.urls import canonical_url, site_of
+from stages.dedup.config import UrlConfig
+from stages.dedup.urls import canonical_url, page_url, site_of
 
 A = "https://a.example/p"
 
@@ -74,3 +75,29 @@ def test_canonical_url(url, canonical):
 def test_site(url, host, domain):
     assert site_of(url, "host") == host
     assert site_of(url, "domain") == domain
+
+
+def test_further_parameters_and_slashes_by_config():
+    config = UrlConfig(parameters=("ref",), trailing_slash="keep")
+    assert canonical_url("http://a.example/p/?ref=x&REF=y&id=1", config) == f"{A}/?id=1"
+    assert canonical_url(A, config) == A
+    assert canonical_url("https://a.example/q/..", config) == "https://a.example/"
+
+
+@pytest.mark.parametrize(
+    ("declared", "taken"),
+    [
+        ("https://a.co.uk/article", True),
+        ("http://www.a.co.uk/article/?utm_source=x", True),
+        ("https://b.co.uk/article", False),  # another site
+        ("https://a.co.uk/", False),  # every page of a faulty template
+        ("https://www.a.co.uk", False),
+        ("", False),
+        ("urn:uuid:1", False),
+    ],
+)
+def test_a_declared_url_is_believed_within_its_site(declared, taken):
+    own = "https://a.co.uk/print?id=7"
+    asked = UrlConfig(canonical_link=True)
+    assert page_url(own, declared, asked) == (canonical_url(declared) if taken else own)
+    assert page_url(own, declared, UrlConfig()) == own
