@@ -22,7 +22,7 @@ from pipeline.earlier import earlier_signatures
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
 from pipeline.takedown import log_digest, read_log
-from schemas.corpus import OPTIONAL, SCHEMA_VERSION, TABLES
+from schemas.corpus import ALL_TABLES, SCHEMA_VERSION
 from stages import files
 from stages.clip import EMBEDDED, EMBEDDED_FOLDER, LOCAL
 from stages.dedup.benchmarks import Benchmarks
@@ -196,7 +196,7 @@ def _run_phase(
     folder = plan.folder(phase)
     stale = [folder]
     if phase == ASSEMBLE:
-        names = (MANIFEST, "README.md", *TABLES, *OPTIONAL)
+        names = (MANIFEST, "README.md", *ALL_TABLES)
         stale += [files.join(plan.output, name) for name in names]
     else:
         stale.append(files.join(plan.output, MANIFEST))

@@ -27,7 +27,7 @@ from filters.opt_out_lists import Listed, OptOutList, read_entries
 from pipeline.card import dataset_card
 from pipeline.corpus import MANIFEST, WORK, Corpus, corpus_digest, join, listed, open_corpus
 from pipeline.errors import UserError
-from schemas.corpus import TABLES
+from schemas.corpus import ALL_TABLES
 from schemas.outcome import Kind, Rejection
 from stages import files
 from stages.honour_takedowns import LOG, RULE, Reason
@@ -39,6 +39,7 @@ from stages.write_shards import (
     documents_table,
     images_table,
     rejected_table,
+    signatures_table,
     write_table,
 )
 
@@ -338,6 +339,9 @@ def _publish(corpus: Corpus, plan: Plan, log: list[dict[str, Any]]) -> None:
     for file in corpus.files("images"):
         if _holds(corpus, file, "image_id", {*plan.images, *plan.urls}):
             rewrite(images_table(ImageRows("")), file, lambda row: _image(row, plan))
+    for file in corpus.files("signatures"):
+        if _holds(corpus, file, "doc_id", set(plan.documents)):
+            rewrite(signatures_table(""), file, lambda row: _signature(row, plan))
     for number, rejections in new_rows.items():
         file = rejected[number]
         more = [asdict(rejection) for rejection in rejections]
@@ -400,12 +404,12 @@ def _rewritten(
 def _rows(
     corpus: Corpus, file: dict[str, Any], change: Change | None, more: Sequence[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    parquet, names = corpus.parquet(file), TABLES[file["table"]].names
+    parquet, names = corpus.parquet(file), ALL_TABLES[file["table"]].names
     groups = (
         corpus.row_group(file, parquet, group, names) for group in range(parquet.num_row_groups)
     )
     if change is None:
-        schema = TABLES[file["table"]]
+        schema = ALL_TABLES[file["table"]]
         whole = pa.concat_tables([*groups, pa.Table.from_pylist(list(more), schema)])
         yield from whole.sort_by([(name, "ascending") for name in names]).to_pylist()
         return
@@ -414,6 +418,10 @@ def _rows(
             for row in batch.to_pylist():
                 if (changed := change(row)) is not None:
                     yield changed
+
+
+def _signature(row: dict[str, Any], plan: Plan) -> dict[str, Any] | None:
+    return None if row["doc_id"] in plan.documents else row
 
 
 def _document(row: dict[str, Any], plan: Plan) -> dict[str, Any] | None:
@@ -482,7 +490,7 @@ def _leave(
 def _settle(path: str) -> None:
     """Deletes shards that the manifest does not name, and tells the phases what was honoured."""
     corpus = open_corpus(path)
-    for table in TABLES:
+    for table in ALL_TABLES:
         known = {file["path"] for file in corpus.files(table)}
         names = [f"{table}/{name}" for name in listed(join(path, table))]
         files.delete([files.join(path, name) for name in names if name not in known])

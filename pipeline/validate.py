@@ -32,7 +32,7 @@ from pipeline.corpus import (
 )
 from pipeline.errors import UserError
 from pipeline.stats import failed_counts, mismatches, rejected_counts
-from schemas.corpus import OPTIONAL, TABLES
+from schemas.corpus import ALL_TABLES, TABLES
 from schemas.document import Role
 from schemas.image import NSFW
 from schemas.outcome import Kind
@@ -41,7 +41,6 @@ from stages.imaging.refusal import Reason as NoPicture
 
 CHUNK = 1 << 20
 IMAGES_A_BATCH = 32
-ALL_TABLES = TABLES | OPTIONAL
 ROLES = [*(str(role) for role in Role), "image"]
 GATHERING = (fetch_images.STAGE, gather_images.STAGE)
 # A cosine of float32 or float16 features exceeds 1 by rounding.

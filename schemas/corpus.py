@@ -146,6 +146,7 @@ SIGNATURES = pa.schema(
 OPTIONAL = {"signatures": SIGNATURES}
 
 TABLES = {"documents": DOCUMENTS, "images": IMAGES, "rejected": REJECTED, "failed": FAILED}
+ALL_TABLES = TABLES | OPTIONAL
 
 
 def document_row(placed: PlacedDocument, token_count: int) -> dict[str, Any]:

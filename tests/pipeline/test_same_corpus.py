@@ -70,7 +70,7 @@ def test_a_changed_placement_fetches_and_extracts_nothing_again(
     "beam",
     [
         ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
-        ["--runner=pipeline.spark.PySparkRunner", "--spark_master=local[2]"],
+        ["--runner=pipeline.spark.PySparkRunner", "--spark_master=local[4]"],
     ],
     ids=["two workers", "spark"],
 )

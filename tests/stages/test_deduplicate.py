@@ -252,6 +252,7 @@ MIXED_OUTPUT = {
         (0, []),
         (1, []),
         (2, ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]),
+        (3, ["--direct_running_mode=multi_threading", "--direct_num_workers=4"]),
     ],
 )
 def test_kinds_mix_in_one_cluster_whatever_the_order_and_the_workers(seed, options):
