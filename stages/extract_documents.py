@@ -30,6 +30,7 @@ class Reason(StrEnum):
     NO_CONTENT = "no_content"
     NO_IMAGE = "no_image"
     TOO_LARGE = "too_large"
+    TOO_MANY_ATTRIBUTES = "too_many_attributes"
     TOO_MANY_ELEMENTS = "too_many_elements"
     TOO_DEEP = "too_deep"
     TOO_MANY_NODES = "too_many_nodes"

@@ -6,7 +6,7 @@ text.
 
 import re
 import unicodedata
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,6 +45,12 @@ _LOOKUP = etree.ElementDefaultClassLookup(
     pi=lxml.html.HtmlProcessingInstruction,
     entity=lxml.html.HtmlEntity,
 )
+# libxml2 compares an attribute with all before it in its tag: 50,000 take ten seconds. A tag of
+# too many is at least twice as long as this.
+_LONG_TAG = 10_000
+_MAX_ATTRIBUTES = 5_000
+_TAG = re.compile(rb"<[A-Za-z]")
+_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 # A caption is a sentence or two, not the article in a wrongly named element.
 _MAX_CAPTION = 1_000
 # How far above a caption its image is looked for: wrapper, link wrapper, figure, aligning div.
@@ -69,7 +75,8 @@ class Extraction:
     Attributes:
       nodes: text and images in reading order.
       dropped: all other image elements: images in `nodes` + dropped = image elements.
-      refused: why the page was not looked at (too_large, too_many_elements, too_deep), or "".
+      refused: why the page was not looked at (too_large, too_many_attributes, too_many_elements,
+        too_deep), or "".
     """
 
     nodes: tuple[Node, ...] = ()
@@ -105,13 +112,35 @@ def extract(
             return extract_fast(body, url, content_type, config)
         except TooComplex as error:
             return Extraction(refused=error.reason, detail=str(error.value))
-    root = parse(to_utf8(body, content_type) if isinstance(body, bytes) else body)
+    page = (
+        to_utf8(body, content_type) if isinstance(body, bytes) else body.encode("utf-8", "replace")
+    )
+    if (attributes := most_attributes(page)) > _MAX_ATTRIBUTES:
+        return Extraction(refused="too_many_attributes", detail=str(attributes))
+    root = parse(page)
     if root is None:
         return Extraction()
     try:
         return _extract_tree(root, url, config)
     except TooComplex as error:
         return Extraction(refused=error.reason, detail=str(error.value))
+
+
+def most_attributes(page: bytes) -> int:
+    """How many attributes the fullest of the very long tags has; 0 where no tag is very long."""
+    most = position = 0
+    while position < len(page):
+        window = position + _LONG_TAG
+        if (end := page.find(b">", position, window)) < 0:
+            opening = page.rfind(b"<", 0, position + 1)
+            end = page.find(b">", window)
+            end = len(page) if end < 0 else end
+            tag = page[max(opening, 0) : end]
+            if _TAG.match(tag) and b">" not in page[opening:position]:
+                most = max(most, len(_QUOTED.sub(b"", tag).split()) - 1)
+            window = end
+        position = window
+    return most
 
 
 def parse(page: bytes | str) -> Any:
@@ -131,9 +160,13 @@ def parse(page: bytes | str) -> Any:
 
 
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
-    base = _base(root, url)
-    for element in list(root.iter("math")):
-        _write_out_math(element)
+    base = ""
+    for element in list(root.iter("base", "math")):
+        if element.tag == "math":
+            _write_out_math(element)
+        else:
+            base = base or absolute(url, element.get("href"))
+    base = base or url
     data = linked_data(root)
     metadata = read_metadata(root, data, base)
     found = walk(root, config.max_elements, config.max_depth)
@@ -203,13 +236,6 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     return Extraction(tuple(nodes), dropped, metadata)
 
 
-def _base(root: Any, url: str) -> str:
-    for element in root.iter("base"):
-        if href := absolute(url, element.get("href")):
-            return href
-    return url
-
-
 def _write_out_math(element: Any) -> None:
     """Replaces MathML by its TeX source, in the delimiters of TeX."""
     tex = ""
@@ -254,24 +280,21 @@ def _assign_captions(
 ) -> dict[int, str]:
     """The caption of each content image; runs that became one leave the text."""
     owners: dict[int, str] = {}
+    numbers = sorted(content)
+    positions = [found.images[number].position for number in numbers]
     for start, end, frame in captions:
         around = found.parents[frame]
         for _ in range(_CAPTION_LEVELS):
             if around < 0 or found.tags[around] in ("body", "main", "article", "html"):
                 break
-            shown = [
-                n
-                for n in range(found.image_starts[around], found.image_ends[around])
-                if n in content
-            ]
-            if shown:
-                before = [n for n in shown if found.images[n].position <= start]
+            first = bisect_left(numbers, found.image_starts[around])
+            last = bisect_left(numbers, found.image_ends[around])
+            if first < last:
+                before = bisect_right(positions, start, first, last)
                 in_figure = found.tags[around] == "figure"
-                owner = shown[0] if in_figure or not before else before[-1]
-                text = _tidy(" ".join(found.runs[i] for i in range(start, end)))
-                text = squeeze(text)
+                owner = numbers[first if in_figure or before == first else before - 1]
                 if owner not in owners:
-                    owners[owner] = text
+                    owners[owner] = squeeze(_clean(" ".join(found.runs[start:end])))
                     kept.difference_update(range(start, end))
                 break
             if found.tags[around] == "figure":
@@ -324,7 +347,7 @@ def _left_out(
     base: str,
 ) -> Image:
     """The record of an image that is no content: the URL that it shows, and its words."""
-    url = absolute(base, image.element.get("src"))
+    url = absolute(base, image.element.get("src")) or absolute(base, image.element.get("data-src"))
     if not url:
         written = sources()
         url = next(iter(written.urls), "") or absolute(base, written.raw) or written.raw[:200]

@@ -316,11 +316,17 @@ class Judge:
         return Judged(None)
 
     def _may_lead(self, image: RawImage) -> bool:
-        """It comes before the main text, not far off, and the metadata names a picture."""
+        """It comes before the main text, not far off, and could be what the metadata names."""
         if not self.kept_order or not self.lead_names:
             return False
         gap = self.all_text[self.kept_order[0]] - self.all_text[image.position]
-        return 0 <= gap <= 4 * _LEAD_GAP
+        if not 0 <= gap <= 4 * _LEAD_GAP:
+            return False
+        element = image.element
+        if element.tag == "picture" or self.found.tags[max(image.frame, 0)] == "picture":
+            return True
+        written = unquote(" ".join(element.values())).lower()
+        return any(name in written for name in self.lead_names)
 
     def _is_named(self, url: str) -> bool:
         return _file_name(url) in self.lead_names

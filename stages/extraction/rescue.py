@@ -56,7 +56,9 @@ def _mark(found: Walk) -> None:
     """Puts a marker into every run of the tree."""
     if len(found.runs) > MAX_RUNS:
         raise TooComplex("too_many_elements", len(found.runs))
-    for index, (text, (element, is_tail)) in enumerate(zip(found.runs, found.holders, strict=True)):
+    for index, (text, element, is_tail) in enumerate(
+        zip(found.runs, found.holders, found.in_tails, strict=True)
+    ):
         if not text:
             continue
         body = text.lstrip()

@@ -138,7 +138,7 @@ class Walk:
     Attributes:
       runs, run_blocks: text of each run and the number of its block; "" stands for furniture.
       sizes: characters of each run without the blanks around it.
-      holders: (element, whether the run is its tail) of each run.
+      holders, in_tails: the element of each run, and whether the run is its tail.
       times: runs that a time element holds.
       events: (RUN, index), (IMAGE, index), (BLANK, index) for the blanks between two inline
         elements, (BREAK, 0) for a line break.
@@ -154,7 +154,8 @@ class Walk:
     runs: list[str] = field(default_factory=list)
     run_blocks: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
-    holders: list[tuple[Any, bool]] = field(default_factory=list)
+    holders: list[Any] = field(default_factory=list)
+    in_tails: list[bool] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     images: list[RawImage] = field(default_factory=list)
@@ -219,7 +220,8 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
         runs.append(text)
         out.sizes.append(len(text.strip()))
         out.run_blocks.append(block)
-        out.holders.append((element, is_tail))
+        out.holders.append(element)
+        out.in_tails.append(is_tail)
         after_break = False
 
     def add_image(element: Any, hidden: str = "") -> None:
@@ -264,9 +266,10 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
         if len(stack) > max_depth:
             raise TooComplex("too_deep", len(stack))
         if kind == _SKIPPED:
-            for inner in element.iter(*IMAGE_TAGS, "input", "picture"):
-                if _is_image(inner):
-                    add_image(inner, tag)
+            if len(element):
+                for inner in element.iter(*IMAGE_TAGS, "input", "picture"):
+                    if _is_image(inner):
+                        add_image(inner, tag)
             if tag in FURNITURE_TAGS:
                 block = -1
                 if size := int(_TEXT_LENGTH(element)):
@@ -274,7 +277,8 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                     runs.append("")
                     out.run_blocks.append(len(blocks) - 1)
                     out.sizes.append(size)
-                    out.holders.append((element, False))
+                    out.holders.append(element)
+                    out.in_tails.append(False)
             context.skip_subtree()
             continue
         if kind == _BLOCK:

@@ -44,6 +44,31 @@ def test_a_creative_commons_link_wins_over_the_terms_of_the_site():
     assert read('<link rel="license" href="/terms">').licence == "https://www.example.org/terms"
 
 
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ('<meta name="DCTERMS.license" content="/by">', ""),
+        ('<meta property="cc:license" content="/by">', ""),
+        ("", '<a property="cc:license" href="/by">CC</a>'),
+        ("", '<a rel="cc:license" href="/by">CC</a>'),
+        ("", '<a itemprop="license" href="/by">CC</a>'),
+        (
+            '<script type="application/ld+json">{"@type": "Article", "license": '
+            '{"@id": "/by"}}</script>',
+            "",
+        ),
+    ],
+)
+def test_where_a_licence_is_said(head, body):
+    assert read(head, body).licence == "https://www.example.org/by"
+
+
+def test_a_link_to_a_deed_that_does_not_call_itself_the_licence_says_nothing():
+    assert (
+        read("", '<a href="https://creativecommons.org/licenses/by/4.0/">photo</a>').licence == ""
+    )
+
+
 def test_the_only_headline_then_the_title_element():
     assert read("<title>T</title>", "<h1> H\n h</h1><h1> </h1>").title == "H h"
     assert read("<title> T\n t</title>", "<h1>H</h1><h1>I</h1>").title == "T t"
