@@ -83,7 +83,7 @@ def report_images(clip: Clip, config: ClipConfig, count: int) -> None:
     clip._encode(clip._encode_image, ready[:1])  # what is done once only
     bare = count / seconds(lambda: clip._encode(clip._encode_image, ready), clip)
     gathered = [GatheredImage(RECORD, b"", picture) for picture in pictures]
-    stage = count / seconds(lambda: through(embed_images._Embed(config, None), gathered), clip)
+    stage = count / seconds(lambda: through(embed_images._Embed(config, {}), gathered), clip)
     print(f"images/s  bare {bare:8.1f}  stage {stage:8.1f}  {stage / bare:6.1%}", flush=True)
 
 
