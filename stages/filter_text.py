@@ -1,9 +1,10 @@
-"""Tells the language of a document, prunes its text nodes and judges what is left.
+"""Tells the language of a document, masks and prunes its text nodes and judges what is left.
 
 In: Document.  Out: kept Document, rejected Rejection, failed Failure, and pruned Rejection: a row
 for each text node that was cut out, of rejected documents, too.
-Image nodes are never touched. First come the rules on the document (its language, its images),
-which cost next to nothing, then the nodes are pruned, then come the rules on the text as a whole.
+Of image nodes only the words are touched, and only by masking. First come the rules on the document
+(its language, its images), which cost next to nothing, then the nodes are pruned, then come the
+rules on the text as a whole.
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from schemas.document import Document, Node, Role, Text
 from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import rejected, through_doors
 from stages.language import identify_language
+from stages.pii import PiiMask, mask_document
 
 STAGE = "filter_text"
 PRUNED = "pruned"
@@ -35,11 +37,13 @@ class TextRules:
       documents: rules on documents and on texts; a document that one objects to is rejected. The
         order is kept within each of the two.
       spared: roles of nodes that `paragraphs` are not asked about, e.g. headings.
+      mask: what is masked in texts before any rule sees them; null masks nothing.
     """
 
     paragraphs: tuple[Rule, ...] = ()
     documents: tuple[Rule, ...] = ()
     spared: tuple[Role, ...] = ()
+    mask: PiiMask | None = None
 
     def __post_init__(self) -> None:
         for rule in self.paragraphs:
@@ -102,6 +106,8 @@ def filter_text(
         return document, [], _NO_TEXT
     language, probability = identify_language(text)
     document = replace(document, language=language, language_score=probability)
+    if rules.mask:
+        document = mask_document(document, rules.mask)
 
     on_document = [rule for rule in rules.documents if rule.on is On.DOCUMENT]
     signals, objection = judge(on_document, document)

@@ -76,9 +76,12 @@ def required(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     (folder / "common.txt").write_text("the\n")
     (folder / "hashes.txt").write_text("00000000000000ff\n")
+    (folder / "adult").mkdir()
+    (folder / "adult" / "domains").write_text("bad.example\n")
     np.save(folder / "features.npy", np.eye(2, dtype=np.float32))
     return {
         (On.TEXT, "common_words"): {"file": str(folder / "common.txt")},
+        (On.PAGE, "ut1"): {"directory": str(folder)},
         (On.IMAGE, "benchmark_hash"): {"file": str(folder / "hashes.txt")},
         (On.IMAGE, "benchmark_feature"): {"file": str(folder / "features.npy")},
     }

@@ -12,6 +12,7 @@ from schemas.document import Document, Image, Role, Signal, Text
 from schemas.outcome import Kind, Rejection
 from stages.filter_text import STAGE, FilterText, TextRules, filter_text
 from stages.language import identify_language
+from stages.pii import PiiMask
 
 PLAIN = "The old lighthouse stands on a rock above the harbour, and its lamp is lit at dusk."
 GERMAN = "Der alte Leuchtturm steht auf einem Felsen über dem Hafen, und abends brennt sein Licht."
@@ -143,6 +144,17 @@ def test_rules_on_documents_come_before_pruning():
     assert objection == Objection("image_count", "too_few", 2, "")
     assert cut == []
     assert judged.signals == (Signal("image_count", 2),)
+
+
+def test_texts_are_masked_before_a_rule_sees_them_or_a_row_quotes_them():
+    mail = document("mail", Text("Write to ann@a.example"), Text(PLAIN + " Or ann@a.example."))
+    judged, [row], objection = filter_text(mail, TextRules(RULES.paragraphs, (), (), PiiMask()))
+    assert objection is None
+    assert row.detail == "Write to [email]"
+    assert judged.nodes == (Text(PLAIN + " Or [email]."),)
+    assert judged.signals == tuple(
+        Signal(f"pii_{kind}", n) for kind, n in (("email", 2.0), ("ip", 0.0), ("phone", 0.0))
+    )
 
 
 def test_earlier_signals_stay():
