@@ -10,7 +10,7 @@ class ExtractionConfig:
 
     Attributes:
       engine: how the main content is found: "accurate" by trafilatura's rules, "fast" by
-        resiliparse's, at a third of the time or less and with more of a page's furniture left in.
+        resiliparse's, in 0.6 of the time and with more of a page's furniture left in.
       require_image: reject a page that shows no content image.
       max_body_bytes: longer bodies are refused before they are decoded.
       max_elements: pages with more elements are refused: the time for the main content grows faster
