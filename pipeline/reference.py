@@ -28,13 +28,26 @@ ABOUT_RULES = {
 
 
 def attributes(cls: type) -> dict[str, str]:
-    """What the ``Attributes:`` section of a class's docstring says of each field."""
-    text = inspect.getdoc(cls) or ""
-    section = re.search(r"^Attributes:\n((?:[ ]{2}.*\n?|\n)+)", text, re.MULTILINE)
+    """What the ``Attributes:`` sections of the docstrings of a class and its bases say of each
+    field."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        found |= _section(inspect.cleandoc(base.__doc__ or ""))
+    return found
+
+
+def _section(text: str) -> dict[str, str]:
+    _, heading, after = text.partition("Attributes:\n")
+    if not heading:
+        return {}
+    # A docstring that begins with the section is not indented below it.
+    indent = len(after) - len(after.lstrip(" "))
     found: dict[str, str] = {}
     names: list[str] = []
-    for line in section[1].splitlines() if section else ():
-        if start := re.match(r"  (\w+(?:, \w+)*): +(.*)", line):
+    for line in after.splitlines():
+        if line.strip() and line[:indent].strip():
+            break
+        if start := re.match(r"(\w+(?:, \w+)*): +(.*)", line[indent:]):
             names = start[1].split(", ")
             found |= dict.fromkeys(names, start[2])
         elif line.strip():

@@ -16,6 +16,9 @@ class GatherConfig:
     """How images are gathered.
 
     Attributes:
+      http: how the web is asked, if at all.
+      decode: what an image may be.
+      opt_out: what its owner's headers may say.
       stores: folders of earlier corpora, or of their image stores (`_work/fetched`); what lies
         there is not fetched again, nor what was found not to be there.
       webdataset: tars and Parquet files that img2dataset wrote, or folders of them; looked into

@@ -49,11 +49,13 @@ class HttpConfig:
       deadline: for a URL with all its attempts, redirects and name lookups; the waits that
         politeness asks for are not counted.
       connect_timeout, read_timeout: for one step of it.
+      max_redirects: of one attempt, each checked as the first address was.
       retries: further attempts after a failure that may pass.
       backoff: wait before the first retry, doubled for each further one and spread by half.
       max_retry_after: a server that asks for a longer wait is not asked again in this run.
       host_delay: between the end of a request and the next one to the same host; a longer
-        Crawl-delay counts, up to `max_crawl_delay`, above which the host is left alone.
+        Crawl-delay counts.
+      max_crawl_delay: a host that sets a longer one is left alone.
       host_concurrency: requests to a host at a time; one where it sets a Crawl-delay.
       address_concurrency: requests of one worker to an address at a time, under all its names.
       max_host_failures: so many URLs in a row without an answer, and the host counts as down.
