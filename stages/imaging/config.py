@@ -57,7 +57,7 @@ def store_folder(path: str) -> str:
       ValueError: there is none.
     """
     for folder in (files.join(path, "_work", FOLDER), path):
-        if any(True for _ in files.listed(folder, "[0-9][0-9]/*.parquet")):
+        if any(True for _ in files.listed(folder, "*/*.parquet")):
             return folder
     raise ValueError(
         f"stores: {path} holds no image store: name a folder that weft run wrote with "

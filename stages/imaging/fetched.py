@@ -3,8 +3,9 @@
 A folder of Parquet files that are only ever added to, named by what they hold. A row is a URL; its
 bytes lie in the row of the first URL that brought them. Files lie in folders by the site of the
 URL, so that the worker that owns a site knows from a few of them what was tried before. While a
-worker fetches it leaves a small file every few seconds; when it is done it makes few large ones of
-them. A kill between the two leaves rows twice, which does no harm: the latest counts.
+worker fetches it leaves a small file in `journal` every few seconds; when it is done it makes large
+ones of them. What a kill leaves in the journal counts like the rest, and a row that is there twice
+does no harm.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from stages.imaging.urls import site_of
 from stages.warc.payload import Headers
 
 FOLDER = "fetched"  # in `_work` of a corpus
+JOURNAL = "journal"
 BUCKETS = 64
 SCHEMA = pa.schema([*arrow_schema(Fetched), pa.field("data", pa.binary())])
 _LOG = arrow_schema(Fetched).names
@@ -131,12 +133,21 @@ def known_in(folder: str, buckets: Iterable[int]) -> dict[str, Known]:
     """What a store knows of the URLs of some buckets: bytes where there are any, else the latest
     outcome."""
     known: dict[str, Known] = {}
-    for bucket in buckets:
+
+    def note(found: Known) -> None:
+        old = known.get(found.fetched.url)
+        if old is None or _rank(found) > _rank(old):
+            known[found.fetched.url] = found
+
+    wanted = set(buckets)
+    for bucket in wanted:
         for path in files.listed(folder, f"{bucket:02d}/*.parquet"):
             for found in read_log(path):
-                old = known.get(found.fetched.url)
-                if old is None or _rank(found) > _rank(old):
-                    known[found.fetched.url] = found
+                note(found)
+    for path in files.listed(folder, f"{JOURNAL}/*.parquet"):
+        for found in read_log(path):
+            if bucket_of_site(found.fetched.url) in wanted:
+                note(found)
     return known
 
 
@@ -156,7 +167,7 @@ class Writer:
     folder: str
     _waiting: list[tuple[Fetched, bytes]] = field(default_factory=list)
     _bytes: int = 0
-    _written: dict[int, list[str]] = field(default_factory=dict)
+    _written: list[str] = field(default_factory=list)
 
     def add(self, fetched: Fetched, data: bytes = b"") -> None:
         self._waiting.append((fetched, data))
@@ -170,34 +181,30 @@ class Writer:
     def flush(self) -> None:
         """Puts on disk what was added so far."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
-        by_bucket: dict[int, list[tuple[Fetched, bytes]]] = {}
-        for fetched, data in waiting:
-            by_bucket.setdefault(bucket_of_site(fetched.url), []).append((fetched, data))
-        for bucket, rows in by_bucket.items():
-            self._written.setdefault(bucket, []).append(self._write(bucket, rows)[0].path)
+        if waiting:
+            self._written.append(self._write(JOURNAL, waiting)[0].path)
 
     def close(self) -> dict[str, Known]:
-        """Makes large files of the small ones.
+        """Makes large files, by site, of the small ones.
 
         Returns:
           For each URL that was added, its row.
         """
         self.flush()
         known: dict[str, Known] = {}
-        for bucket, paths in self._written.items():
-            if len(paths) == 1:
-                known.update((found.fetched.url, found) for found in read_log(paths[0]))
-                continue
-            for rows in _portions(paths):
-                places = self._write(bucket, rows)
-                for (fetched, _), place in zip(rows, places, strict=True):
+        for rows in _portions(self._written):
+            by_bucket: dict[int, list[tuple[Fetched, bytes]]] = {}
+            for fetched, data in rows:
+                by_bucket.setdefault(bucket_of_site(fetched.url), []).append((fetched, data))
+            for bucket, part in by_bucket.items():
+                places = self._write(f"{bucket:02d}", part)
+                for (fetched, _), place in zip(part, places, strict=True):
                     known[fetched.url] = Known(fetched, place)
-            merged = {found.place.path for found in known.values()}
-            files.delete([path for path in paths if path not in merged])
-        self._written = {}
+        files.delete(self._written)
+        self._written = []
         return known
 
-    def _write(self, bucket: int, rows: Sequence[tuple[Fetched, bytes]]) -> list[Place]:
+    def _write(self, folder: str, rows: Sequence[tuple[Fetched, bytes]]) -> list[Place]:
         named = hashlib.sha256()
         first: dict[str, int] = {}
         batch: list[tuple[Fetched, bytes | None]] = []
@@ -209,7 +216,7 @@ class Writer:
                 batch.append((replace(fetched, row=row), data if row == number else None))
             key = f"{fetched.url}\n{fetched.fetched_at}\n{fetched.sha256}\n{fetched.reason}\n"
             named.update(key.encode("utf-8", "replace"))
-        path = files.join(self.folder, f"{bucket:02d}", f"{named.hexdigest()[:32]}.parquet")
+        path = files.join(self.folder, folder, f"{named.hexdigest()[:32]}.parquet")
         with (
             files.atomic_output(path) as output,
             pq.ParquetWriter(output, SCHEMA, **_OPTIONS) as writer,

@@ -16,6 +16,7 @@ def http(**fields):
         "backoff": 0.0,
         "host_delay": 0.0,
         "robots": False,
+        "tdmrep": False,
         "allow_loopback": True,
         "shards": 1,
     }
