@@ -23,6 +23,8 @@ from stages.heads import HeadConfig, Heads, Reason
 from stages.imaging.elements import GatheredImage
 
 STAGE = "embed_images"
+# Images whose features a bundle remembers, 16 MB at 512 values: one picture has many URLs.
+_REMEMBERED = 8192
 FAILED: Final = "failed"
 
 
@@ -57,6 +59,7 @@ class _Embed(beam.DoFn):
 
     def start_bundle(self):
         self._waiting: list[GatheredImage] = []
+        self._known: dict[str, np.ndarray] = {}
 
     def process(
         self, image: GatheredImage
@@ -71,6 +74,7 @@ class _Embed(beam.DoFn):
 
     def finish_bundle(self) -> Iterable[Any]:
         yield from at_bundle_end(self._empty())
+        self._known = {}
 
     def _empty(self) -> Iterator[Any]:
         waiting, self._waiting = self._waiting, []
@@ -87,17 +91,25 @@ class _Embed(beam.DoFn):
                     yield TaggedOutput(FAILED, to_failure(image, error, STAGE))
 
     def _embed(self, images: list[GatheredImage]) -> list[Any]:
-        pixels = [image.pixels for image in images]
-        if None in pixels:
-            raise ValueError("an image came without pixels")
-        features = self._clip.images([p for p in pixels if p is not None])
-        if not np.isfinite(features).all():
-            raise ValueError("the model gave a feature that is not finite")
+        features = self._features(images)
         scores = self._heads.scores(features)
         return [
             self._judged(image, feature, of_heads)
             for image, feature, of_heads in zip(images, features, scores, strict=True)
         ]
+
+    def _features(self, images: list[GatheredImage]) -> np.ndarray:
+        """One row an image; each distinct one is encoded once."""
+        new = {image.record.image_id: image.pixels for image in images
+               if image.record.image_id not in self._known}  # fmt: skip
+        if None in new.values():
+            raise ValueError("an image came without pixels")
+        found = self._clip.images([pixels for pixels in new.values() if pixels is not None])
+        if not np.isfinite(found).all():
+            raise ValueError("the model gave a feature that is not finite")
+        known = {**self._known, **dict(zip(new, found, strict=True))}
+        self._known = known if len(known) <= _REMEMBERED else {}
+        return np.stack([known[image.record.image_id] for image in images])
 
     def _judged(
         self, image: GatheredImage, feature: np.ndarray, scores: Mapping[str, float]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
-from apache_beam.testing.util import BeamAssertException, assert_that
+from apache_beam.testing.util import BeamAssertException, assert_that, equal_to
 from safetensors.numpy import save_file
 
 from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Kind
 from scripts.scenes import Kind as SceneKind
 from scripts.scenes import all_scenes, draw
-from stages.clip import ClipConfig, load_clip
+from stages.clip import Clip, ClipConfig, load_clip
 from stages.embed_images import STAGE, EmbedImages
 from stages.heads import Head, HeadConfig, Policy
 from stages.imaging.elements import GatheredImage
@@ -190,6 +190,28 @@ def test_a_head_whose_file_went_stops_the_run(tmp_path):
     _ = p | beam.Create(IMAGES, reshuffle=False) | EmbedImages(CLIP, heads)
     with pytest.raises(Exception, match="head nsfw: there is no file"):
         p.run().wait_until_finish()
+
+
+def test_each_distinct_image_is_encoded_once(beam_pipeline, expected, monkeypatch):
+    encoded = []
+    encode = Clip.images
+
+    def counted(clip, images):
+        encoded.append(len(images))
+        return encode(clip, images)
+
+    monkeypatch.setattr(Clip, "images", counted)
+    copies = [
+        replace(image, record=replace(image.record, url=f"{image.record.url}?{copy}"))
+        for copy in range(3)
+        for image in IMAGES
+    ]
+    with beam_pipeline as p:
+        out = p | beam.Create(copies, reshuffle=False) | EmbedImages(CLIP, HEADS)
+        features = out.kept | beam.Map(lambda image: (image.record.image_id, image.record.clip))
+        wanted = [(i.record.image_id, i.record.clip) for i in expected.values() for _ in range(3)]
+        assert_that(features, equal_to(wanted))
+    assert sum(encoded) == len(IMAGES)
 
 
 def test_nothing_in_nothing_out(beam_pipeline):
