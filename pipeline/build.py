@@ -2,8 +2,8 @@
 
     extract       read_pages > filter_pages > extract_documents > filter_text
     dedup         deduplicate
-    images        count_references > filter_references > locate > fetch > gather > filter > embed
-                  > filter > store > count > filter
+    images        count_references > filter_references > locate > fetch > gather > filter > encode
+                  > embed > filter > store > count > filter
     dedup_images  deduplicate_by_images, deduplicate_images
     assemble      join_images > filter_documents > place_images > filter_placed > write_shards
 
@@ -50,6 +50,7 @@ from stages.inputs import WarcFile
 from stages.join_images import JoinConfig, JoinImages, joined
 from stages.locate_images import ListPlaces, LocateImages
 from stages.place_images import PlaceImages, without_features
+from stages.re_encode_images import ReEncodeImages
 from stages.read_pages import ReadPages
 from stages.read_rows import ReadRows
 from stages.read_survivors import CLUSTERS, DOCUMENTS, PARAGRAPHS, REMOVALS, VERDICTS, ReadSurvivors
@@ -241,6 +242,14 @@ def build_images(p: beam.Pipeline, plan: Plan) -> None:
     ledger.left("filter_images", decoded)
 
     images = decoded.kept
+    if config.gather_images.re_encode:
+        ledger.entered("re_encode_images", images)
+        encoded = ledger.left(
+            "re_encode_images",
+            images | "Re-encode images" >> ReEncodeImages(config.gather_images.re_encode),
+        )
+        images = encoded.kept
+        broken.append(encoded.failed)
     if config.clip:
         ledger.entered("embed_images", images)
         embedded = images | "Embed images" >> EmbedImages(config.clip, config.heads)

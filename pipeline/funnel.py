@@ -110,6 +110,7 @@ STAGES = [
     "fetch_images",
     "gather_images",
     "filter_images",
+    "re_encode_images",
     "embed_images",
     "filter_embedded_images",
     "filter_scored_images",

@@ -80,7 +80,11 @@ DOCUMENTS = pa.schema(
 IMAGES = pa.schema(
     [
         _field("image_id", pa.string(), "SHA-256 of the stored bytes, 64 hex digits"),
-        _field("bytes", pa.binary(), "the file as fetched; null if the corpus is without bytes"),
+        _field(
+            "bytes",
+            pa.binary(),
+            "the file as fetched, or encoded anew if the config says so; null without bytes",
+        ),
         _field("url", pa.string(), "URL it was fetched from (the smallest, if several)"),
         _field("urls", pa.list_(pa.string()), "all URLs in kept documents that gave these bytes"),
         _field("format", pa.string(), "jpeg, png, webp, gif ..."),

@@ -146,12 +146,9 @@ def _shown(same: tuple[str, Iterable[tuple[ImageRecord, bool]]]) -> Iterator[Pic
     image_id, members = same
     listed = list(members)
     if any(shown for _, shown in listed):
-        # Equal bytes give equal features, wherever they lie.
-        place, pixels = min(
-            ((record.store_file, record.store_row), record.width * record.height)
-            for record, _ in listed
-        )
-        yield image_id, end(pixels, image_id), *place
+        record = min((record for record, _ in listed), key=lambda record: record.url)
+        pixels = record.width * record.height
+        yield image_id, end(pixels, image_id), record.store_file, record.store_row
 
 
 def _by_file(picture: Picture) -> tuple[str, tuple[str, int]]:

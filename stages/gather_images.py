@@ -113,7 +113,7 @@ def at_hand(
             check = partial(config.opt_out.check, dated=dated, user_agents=agents)
             found = sources[place.source].read(place, config.max_bytes, check)
             check_listed(opt_out_lists, found.url)
-            return to_image(task, found, config.decode)
+            return to_image(task, found, config.limits)
         except Refused as refusal:
             if refusal.reason in (Reason.OPTED_OUT, Reason.TAKEN_DOWN):
                 raise

@@ -80,23 +80,23 @@ class _Write(beam.DoFn):
         self._file_bytes = file_bytes
 
     def start_bundle(self) -> None:
-        self._stored: dict[str, tuple[str, int]] = {}  # image_id -> file, row
+        self._stored: dict[_Key, tuple[str, int]] = {}  # -> file, row
         self._open()
 
     def _open(self) -> None:
-        self._rows: dict[str, GatheredImage] = {}  # image_id -> the image that brought the bytes
+        self._rows: dict[_Key, GatheredImage] = {}  # -> the image that brought the bytes
         self._waiting: list[ImageRecord] = []
         self._bytes = 0
 
     def process(self, image: GatheredImage) -> Iterable[ImageRecord]:
-        image_id = image.record.image_id
-        if place := self._stored.get(image_id):
+        key = _key(image.record)
+        if place := self._stored.get(key):
             yield self._kept(image.record, place)
             return
         self._waiting.append(image.record)
-        if image_id in self._rows:
+        if key in self._rows:
             return
-        self._rows[image_id] = replace(image, pixels=None)
+        self._rows[key] = replace(image, pixels=None)
         self._bytes += len(image.data)
         if self._bytes >= self._file_bytes:
             yield from self._close()
@@ -108,10 +108,10 @@ class _Write(beam.DoFn):
         if not self._rows:
             return []
         name = write_images(self._directory, list(self._rows.values()))
-        self._stored.update({image_id: (name, row) for row, image_id in enumerate(self._rows)})
+        self._stored.update({key: (name, row) for row, key in enumerate(self._rows)})
         Metrics.counter(STAGE, "files").inc()
         Metrics.counter(STAGE, "bytes").inc(self._bytes)
-        records = [self._kept(record, self._stored[record.image_id]) for record in self._waiting]
+        records = [self._kept(record, self._stored[_key(record)]) for record in self._waiting]
         self._open()
         return records
 
@@ -120,6 +120,15 @@ class _Write(beam.DoFn):
         file, row = place
         # They lie beside the bytes: they are most of a record, and records are shuffled.
         return replace(record, clip=b"", luma=b"", store_file=file, store_row=row)
+
+
+# What a row holds. Pictures that differ a little may be encoded to the same bytes; then each has
+# the features of its own.
+_Key = tuple[str, bytes, bytes]
+
+
+def _key(record: ImageRecord) -> _Key:
+    return record.image_id, record.clip, record.luma
 
 
 def write_images(directory: str, images: Sequence[GatheredImage]) -> str:

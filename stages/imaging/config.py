@@ -1,10 +1,11 @@
 """How images are gathered: where from, within which limits, with whose leave."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stages import files
 from stages.imaging.archives import Archives, archives_of
 from stages.imaging.decode import DecodeLimits
+from stages.imaging.encode import EncodeConfig
 from stages.imaging.fetched import FOLDER, Store
 from stages.imaging.http_client import HttpConfig
 from stages.imaging.opt_out import OptOutPolicy
@@ -24,6 +25,7 @@ class GatherConfig:
       webdataset: tars and Parquet files that img2dataset wrote, or folders of them; looked into
         by URL after the crawl and the stores.
       max_bytes: a longer image is not taken.
+      re_encode: how images are stored anew; null keeps the original bytes with all metadata.
     """
 
     http: HttpConfig = field(default_factory=HttpConfig)
@@ -32,6 +34,7 @@ class GatherConfig:
     stores: tuple[str, ...] = ()
     webdataset: tuple[str, ...] = ()
     max_bytes: int = 16 * 1024 * 1024
+    re_encode: EncodeConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stores", tuple(self.stores))
@@ -42,6 +45,12 @@ class GatherConfig:
         object.__setattr__(self, "webdataset", tuple(self.webdataset))
         for path in self.webdataset:
             archives_of(path)
+
+    @property
+    def limits(self) -> DecodeLimits:
+        """`decode`, with as many pixels left as are stored anew."""
+        stored = self.re_encode.max_side if self.re_encode else 0
+        return replace(self.decode, reduced_side=max(self.decode.reduced_side, stored))
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -46,7 +46,7 @@ _HTML = re.compile(
 )
 # What Pillow's decoders raise on broken bytes. A list, so that a fault of ours is not among them:
 # only calls into Pillow stand in the try block.
-_BROKEN = (
+BROKEN = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -192,7 +192,7 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
             frames = 1 if found in ("jpeg", "ico") else getattr(image, "n_frames", 1)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise DecodeError(Reason.TOO_MANY_PIXELS, str(error)) from error
-        except _BROKEN as error:
+        except BROKEN as error:
             raise DecodeError(_why_broken(error), f"{found}: {error}") from error
     if frames > limits.max_frames:
         raise DecodeError(Reason.TOO_MANY_FRAMES, f"{frames} frames")
@@ -274,7 +274,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _BROKEN:  # broken metadata of a whole picture
+    except BROKEN:  # broken metadata of a whole picture
         return 1
     return value if value in _TRANSPOSE else 1
 

@@ -26,7 +26,7 @@ class GatheredImage:
     """A decoded image with its bytes. It stays inside fused steps and is never shuffled.
 
     Attributes:
-      data: the stored bytes, as they came.
+      data: the bytes to store: as they came, or encoded anew.
       pixels: `stages.imaging.decode.Decoded.pixels`, so that nobody decodes again; None once they
         are of no more use.
     """
