@@ -28,7 +28,8 @@ class EncodeConfig:
       max_side: the longer side in pixels at most; a smaller image keeps its size. Source: mmc4
         (arXiv 2304.06939, README of allenai/mmc4) stores images at most 800 pixels wide.
       format: png is lossless.
-      quality: of jpeg and webp, 1 to 100. Source: 95 is img2dataset's, and the highest that libjpeg advises.
+      quality: of jpeg and webp, 1 to 100. Source: img2dataset's default is 95, the highest that
+        libjpeg advises.
       keep_metadata: keep EXIF and XMP, but for the orientation, which was applied.
     """
 
