@@ -41,9 +41,15 @@ app = typer.Typer(
 
     **weft run** reads WARC files and writes a corpus: documents with their text and images in
     reading order, cleaned, deduplicated, and with each image matched to a sentence.
-    The other commands look at what it wrote.
+    The other commands prepare a run, or look at what it wrote, judge it and change it.
+
+    Exit codes: 0 done; 1 a run failed, a check found a breach, or two corpora differ; 2 what was
+    asked cannot be done, and the line on standard error says why; 130 interrupted.
     """,
 )
+
+# The groups of the tour that --help gives.
+PREPARE, MAKE, LOOK, JUDGE, CHANGE = "Prepare", "Make", "Look", "Judge", "Change"
 
 OutArgument = Annotated[
     str, typer.Argument(metavar="OUT", help="Folder of a finished corpus.", show_default=False)
@@ -61,7 +67,7 @@ SetsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
-@app.command()
+@app.command(rich_help_panel=MAKE)
 def run(
     config: Annotated[
         str,
@@ -242,7 +248,7 @@ def _innermost(error: BaseException) -> str:
     return f"{name}:{frame.lineno} {frame.name}"
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def stats(
     out: OutArgument,
     samples: Annotated[
@@ -295,7 +301,7 @@ def stats(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def inspect(
     out: OutArgument,
     distributions: Annotated[
@@ -329,7 +335,7 @@ def inspect(
         of.print_distributions(console, spread)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def show(
     out: OutArgument,
     doc: Annotated[
@@ -370,7 +376,7 @@ def show(
     of.print_document(console, document, of.images_of(corpus, document, columns), thumbnails)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def view(
     out: OutArgument,
     output: Annotated[
@@ -404,7 +410,7 @@ def view(
     output_console().print(f"{clean(output)} ({size(len(page))})")
 
 
-@app.command()
+@app.command(rich_help_panel=JUDGE)
 def validate(out: OutArgument, as_json: JsonOption = False) -> None:
     """Check every file and row of a corpus; each breach is one line, and the exit code is 1.
 
@@ -440,7 +446,7 @@ def validate(out: OutArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=CHANGE)
 def takedown(
     out: OutArgument,
     url: Annotated[
@@ -502,7 +508,7 @@ def _say_valid(out: str) -> None:
     output_console().print(Text("valid", style="bold green").append(f": {counts}", style="default"))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def query(
     out: OutArgument,
     sql: Annotated[
@@ -533,7 +539,7 @@ def query(
         of.print_rows(output_console(), result, limit)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def sample(
     out: OutArgument,
     number: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many.")] = 10,
@@ -563,7 +569,7 @@ def sample(
         of.print_sample(output_console(), rows)
 
 
-@app.command()
+@app.command(rich_help_panel=JUDGE)
 def diff(
     a: OutArgument,
     b: Annotated[
@@ -596,7 +602,7 @@ def diff(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=PREPARE)
 def crawl(
     snapshot: Annotated[
         str,
@@ -674,7 +680,7 @@ def crawl(
         console.print(f"{clean(snapshot)}: {len(taken):,} files")
 
 
-@app.command("train-head")
+@app.command("train-head", rich_help_panel=PREPARE)
 def train_head(
     config: Annotated[
         str,
@@ -722,7 +728,7 @@ def train_head(
         of.print_head(output_console(), head, output)
 
 
-@app.command("what-if")
+@app.command("what-if", rich_help_panel=JUDGE)
 def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = False) -> None:
     """Say what other thresholds would keep, from the scores in the tables, without a run.
 
@@ -743,7 +749,7 @@ def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = Fal
         of.print_what_if(output_console(), found)
 
 
-@app.command()
+@app.command(rich_help_panel=PREPARE)
 def config(
     name: Annotated[
         str,
@@ -788,7 +794,7 @@ def config(
         print(reference.as_yaml(plain), end="")
 
 
-@app.command()
+@app.command(rich_help_panel=PREPARE)
 def explain(
     name: Annotated[
         str, typer.Argument(metavar="CONFIG", help="A config or a preset.", show_default=False)
