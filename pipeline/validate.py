@@ -36,13 +36,13 @@ from schemas.corpus import ALL_TABLES, TABLES
 from schemas.document import Role
 from schemas.image import NSFW
 from schemas.outcome import Kind
-from stages import fetch_images, gather_images
 from stages.imaging.refusal import Reason as NoPicture
 
 CHUNK = 1 << 20
 IMAGES_A_BATCH = 32
 ROLES = [*(str(role) for role in Role), "image"]
-GATHERING = (fetch_images.STAGE, gather_images.STAGE)
+# Named here, since the stages import Beam.
+GATHERING = ("fetch_images", "gather_images")
 # A cosine of float32 or float16 features exceeds 1 by rounding.
 COSINE_SLACK = 1e-3
 
