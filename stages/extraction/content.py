@@ -141,10 +141,11 @@ class Content:
 
     def _choose(self) -> None:
         found, whole = self._found, bytes(self._alive)
+        total, starts, ends = self._total, found.starts, found.ends
         containers = [
             frame
             for frame, tag in enumerate(found.tags)
-            if tag in _CONTAINERS and self._text(frame) >= _MIN_TEXT
+            if tag in _CONTAINERS and total[ends[frame]] - total[starts[frame]] >= _MIN_TEXT
         ]
         by_size = sorted(containers, key=self._text, reverse=True)[:_MAX_CONTAINERS]
         containers = sorted(by_size)
@@ -201,23 +202,21 @@ class Content:
     def _prune(self, body: int) -> None:
         """Cuts furniture, teasers and blocks of links in a container."""
         found = self._found
+        total, starts, ends = self._total, found.starts, found.ends
         cut = []
-        skip = 0
-        for frame in range(body + 1, found.lasts[body]):
-            if frame >= skip and self._text(frame) and self._is("furniture", frame):
+        frame, last = body + 1, found.lasts[body]
+        while frame < last:
+            if total[ends[frame]] > total[starts[frame]] and self._is("furniture", frame):
                 cut.append(frame)
-                skip = found.lasts[frame]
+                frame = found.lasts[frame]
+            else:
+                frame += 1
         # Rules that hit nearly all are wrong about this page.
         text = self._text(body)
         if 7 * (text - sum(map(self._text, cut))) > text:
             self._cut(cut)
-        teasers = [
-            frame
-            for frame in range(body + 1, found.lasts[body])
-            if "easer" in found.names[frame] and self._is("teasers", frame)
-        ]
-        if teasers:
-            self._cut(teasers)
+        if any("easer" in name for name in found.names[body + 1 : last]):
+            self._cut(f for f in range(body + 1, last) if self._is("teasers", f))
         self._cut_links(body)
 
     def _cut_links(self, body: int) -> None:
@@ -330,16 +329,14 @@ class Content:
 
     def _is(self, rule: str, frame: int) -> bool:
         """Whether one of trafilatura's rules hits an element, judged by its own tag and names."""
-        attributes = tuple(
-            (name, value[:_MAX_VALUE])
-            for name, value in self._found.frames[frame].items()
-            if name in _READ
-        )
         tag = self._found.tags[frame]
+        items = self._found.frames[frame].items()
+        if items:
+            items = [(name, value[:_MAX_VALUE]) for name, value in items if name in _READ]
         # Nothing is said of a div without names.
-        if not attributes and tag not in ("article", "main"):
+        if not items and tag not in ("article", "main"):
             return False
-        return _hits(rule, tag, attributes)
+        return _hits(rule, tag, tuple(items))
 
 
 _CONTAINER_RULES = tuple(f"container {number}" for number in range(len(BODY_XPATH)))
