@@ -161,13 +161,16 @@ def parse(page: bytes | str) -> Any:
 
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     base = ""
-    for element in list(root.iter("base", "math")):
-        if element.tag == "math":
+    scripts = []
+    for element in list(root.iter("base", "math", "script")):
+        if element.tag == "script":
+            scripts.append(element)
+        elif element.tag == "math":
             _write_out_math(element)
         else:
             base = base or absolute(url, element.get("href"))
     base = base or url
-    data = linked_data(root)
+    data = linked_data(scripts)
     metadata = read_metadata(root, data, base)
     found = walk(root, config.max_elements, config.max_depth)
     sources: dict[int, Sources] = {}

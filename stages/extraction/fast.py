@@ -232,7 +232,7 @@ def _read(
         if href := absolute(url, element.get("href")):
             base = href
             break
-    return page, read_metadata(head, linked_data(head), base), base
+    return page, read_metadata(head, linked_data(head.iter("script")), base), base
 
 
 def _cut_scripts(source: bytes) -> tuple[bytes, list[bytes]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,10 +197,11 @@ def _licence(
     return next((url for url in urls if _LICENCE.match(url)), urls[0] if urls else "")
 
 
-def linked_data(root: Any) -> list[dict[str, Any]]:
-    """The objects of the page's JSON-LD, graphs unrolled; what does not parse is passed over."""
+def linked_data(scripts: Iterable[Any]) -> list[dict[str, Any]]:
+    """The objects of the JSON-LD among script elements, graphs unrolled; what does not parse is
+    passed over."""
     objects: list[dict[str, Any]] = []
-    for script in root.iter("script"):
+    for script in scripts:
         if (script.get("type") or "").strip() != _LINKED_DATA or not script.text:
             continue
         try:

@@ -8,7 +8,7 @@ BASE = "https://www.example.org/p"
 
 def read(head, body=""):
     root = parse(f'<html lang="en-GB"><head>{head}</head><body>{body}</body></html>')
-    return read_metadata(root, linked_data(root), BASE)
+    return read_metadata(root, linked_data(root.iter("script")), BASE)
 
 
 def test_meta_elements():
