@@ -602,6 +602,52 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command(rich_help_panel=CHANGE)
+def export(
+    out: OutArgument,
+    format: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="mmc4, obelics, webdataset, mint, pairs, text ...",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="A folder of its own.", show_default=False
+        ),
+    ],
+    shards: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How many; as many as the corpus has if 0.")
+    ] = 0,
+    sets: SetsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a corpus in a layout that others read.
+
+    A format's options are given with --set; an unknown one is answered with the list. What a format
+    has no place for is left out and counted. DIR/export.json is written last.
+
+    **Examples**
+
+        weft export corpus/ mmc4 -o mmc4/ --shards 64
+
+        weft export corpus/ pairs -o pairs/ --set 'captions=[alt, sentence]'
+    """
+    _hush()
+    from pipeline.corpus import open_corpus
+    from pipeline.export import export as of
+
+    chosen = of.format_of(format, sets or [])
+    manifest = of.export(open_corpus(out), chosen, output, shards)
+    if as_json:
+        print_json(manifest)
+    else:
+        of.print_export(output_console(), manifest, output)
+
+
 @app.command(rich_help_panel=PREPARE)
 def crawl(
     snapshot: Annotated[

@@ -221,6 +221,14 @@ def build_config(data: Mapping[str, Any], source: str, sets: Sequence[str] = ())
     return config
 
 
+def build_dataclass(cls: type, source: str, sets: Sequence[str]) -> Any:
+    """An instance of a dataclass from ``key=value`` settings alone, as strict as a config."""
+    data: dict[str, Any] = {}
+    for assignment in sets:
+        _set(data, assignment)
+    return _build(cls, data, "", source)
+
+
 def resolved(config: Any) -> Any:
     """The config as plain data, every default written out; `build_config` reads it back."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):

@@ -1,0 +1,126 @@
+"""Exports, read by what reads such files."""
+
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tests.pipeline.drafts import BLUE, BLUE_ELSEWHERE, BYTES, RED
+from tests.pipeline.export.test_export import run
+
+IDS = [f"{i:032x}" for i in (1, 2, 3)]
+FIRST_TEXTS = [
+    "Two pictures\n\nA red square is here.  It is red.", None, "Then a blue one.", None,
+]  # fmt: skip
+
+
+def samples(folder):
+    wds = pytest.importorskip("webdataset")
+    paths = sorted(str(path) for path in folder.glob("*.tar"))
+    return list(wds.WebDataset(paths, shardshuffle=False).decode("pil"))
+
+
+def pixel(image):
+    return image.convert("RGB").getpixel((0, 0))
+
+
+def test_obelics_by_datasets(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    datasets = pytest.importorskip("datasets")
+    run(corpus, tmp_path / "x", "obelics")
+    files = sorted(str(path) for path in (tmp_path / "x").glob("*.parquet"))
+    rows = list(
+        datasets.load_dataset("parquet", data_files=files, split="train", streaming=True,
+                              cache_dir=str(tmp_path / "cache"))
+    )  # fmt: skip
+    assert list(rows[0]) == ["images", "metadata", "general_metadata", "texts"]
+    assert rows[0]["texts"] == FIRST_TEXTS
+    assert rows[0]["images"] == [None, RED, None, BLUE]
+    for row in rows:
+        metadata = json.loads(row["metadata"])
+        for text, url, about in zip(row["texts"], row["images"], metadata, strict=True):
+            assert (text is None) == (url is not None) == (about is not None)
+            assert url is None or about["src"] == url
+    assert json.loads(rows[0]["metadata"])[1]["alt_text"] == "a red square"
+    assert json.loads(rows[0]["general_metadata"])["warc_record_offset"] == 100
+
+
+def test_obelics_in_matched_order(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "obelics", "order=matched", shards=1)
+    [path] = (tmp_path / "x").glob("*.parquet")
+    first, second, third = pq.read_table(path).to_pylist()
+    assert first["texts"] == [
+        "Two pictures", None, "A red square is here. It is red.", None, "Then a blue one.",
+    ]  # fmt: skip
+    assert first["images"] == [None, RED, None, BLUE, None]
+    assert second["images"] == [None]
+    assert third["images"] == [BLUE_ELSEWHERE, None]
+
+
+def test_webdataset(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "webdataset")
+    first, second, third = samples(tmp_path / "x")
+    assert [sample["__key__"] for sample in (first, second, third)] == IDS
+    assert first["json"]["texts"] == FIRST_TEXTS
+    assert first["json"]["images"] == [None, "0.png", None, "1.png"]
+    assert [pixel(first[name]) for name in ("0.png", "1.png")] == [(255, 0, 0), (0, 0, 255)]
+    assert third["json"]["image_metadata"][0]["src"] == BLUE_ELSEWHERE
+
+
+def test_mint(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "mint", shards=1)
+    wds = pytest.importorskip("webdataset")
+    [path] = (tmp_path / "x").glob("*.tar")
+    first, second, _ = wds.WebDataset(str(path), shardshuffle=False)
+    sample = json.loads(first["json"])
+    assert sample["images"] == [None, "page_0_image_0", None, "page_0_image_1"]
+    assert sample["texts"] == FIRST_TEXTS
+    with Image.open(io.BytesIO(first["tiff"])) as tiff:
+        assert tiff.n_frames == len(sample["image_metadata"]) == 2
+        colours = []
+        for frame in range(2):
+            tiff.seek(frame)
+            assert tiff.size == (8, 6)
+            colours.append(pixel(tiff))
+    assert colours == [(255, 0, 0), (0, 0, 255)]
+    assert json.loads(second["json"])["texts"] == [None, "Nothing is matched here."]
+
+
+def test_mint_counts_what_pillow_does_not_open(draft, tmp_path):
+    for row in draft.images:
+        if row["bytes"] == BYTES[RED]:
+            row["bytes"] = b"no picture"
+    draft.write(tmp_path / "corpus")
+    manifest = run(tmp_path / "corpus", tmp_path / "x", "mint")
+    assert manifest["counts"]["image places that Pillow does not open, left out"] == 2
+
+
+def test_pairs(corpus, tmp_path):
+    manifest = run(corpus, tmp_path / "x", "pairs", shards=1)
+    found = samples(tmp_path / "x")
+    assert [(pixel(sample["png"]), sample["txt"]) for sample in found] == [
+        ((255, 0, 0), "a red square"),
+        ((0, 0, 255), "a blue square"),
+        ((0, 0, 255), "Blue again."),
+    ]
+    table = pq.read_table(tmp_path / "x" / "00000.parquet").to_pylist()
+    assert [sample["json"] for sample in found] == table
+    assert [row["key"] for row in table] == [sample["__key__"] for sample in found]
+    assert manifest["counts"]["images without a text, left out"] == 1
+
+
+def test_pairs_by_sentence(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "pairs", "captions=[sentence]", "min_similarity=0.6", shards=1)
+    [sample] = samples(tmp_path / "x")
+    assert (sample["txt"], sample["json"]["similarity"]) == ("A red square is here.", 0.75)
+
+
+def test_text(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "text", shards=1)
+    [path] = (tmp_path / "x").glob("*.jsonl")
+    first = json.loads(path.read_text().splitlines()[0])
+    assert first["id"] == IDS[0]
+    assert first["text"].endswith("It is red.\n\nThen a blue one.")
+    assert first["metadata"]["url"] == "https://a.example/one"
