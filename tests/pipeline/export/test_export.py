@@ -10,8 +10,15 @@ from pipeline.errors import UserError
 from pipeline.export.export import export, format_of
 from pipeline.export.formats import FORMATS
 
-# What a format cannot be tried without.
-OPTIONS: dict[str, list[str]] = {}
+
+@pytest.fixture
+def options(tmp_path):
+    """What a format cannot be tried without."""
+    tokenizers = pytest.importorskip("tokenizers")
+    path = tmp_path / "tokenizer.json"
+    words = {"<unk>": 0, "<image>": 1}
+    tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>")).save(str(path))
+    return {"packed": [f"tokenizer={path}"]}
 
 
 def run(corpus, folder, name, *sets, shards=0):
@@ -23,16 +30,16 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_bytes_are_the_same_each_time(corpus, tmp_path, name):
+def test_bytes_are_the_same_each_time(corpus, tmp_path, options, name):
     for folder in ("a", "b"):
-        run(corpus, tmp_path / folder, name, *OPTIONS.get(name, []))
+        run(corpus, tmp_path / folder, name, *options.get(name, []))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_manifest_names_every_file(corpus, tmp_path, name):
+def test_the_manifest_names_every_file(corpus, tmp_path, options, name):
     folder = tmp_path / "x"
-    manifest = run(corpus, folder, name, *OPTIONS.get(name, []), shards=5)
+    manifest = run(corpus, folder, name, *options.get(name, []), shards=5)
     found = {
         path: (len(data), hashlib.sha256(data).hexdigest())
         for path, data in contents(folder).items()
@@ -82,11 +89,11 @@ def test_images_that_were_not_stored(draft, tmp_path):
     assert manifest["counts"]["image places"] == 3
 
 
-def test_a_corpus_without_documents(draft, tmp_path):
+def test_a_corpus_without_documents(draft, tmp_path, options):
     draft.documents, draft.images = [], []
     draft.write(tmp_path / "corpus")
     for name in FORMATS:
-        run(tmp_path / "corpus", tmp_path / name, name, *OPTIONS.get(name, []))
+        run(tmp_path / "corpus", tmp_path / name, name, *options.get(name, []))
 
 
 def test_what_the_user_mistook(corpus, tmp_path):

@@ -124,3 +124,20 @@ def test_text(corpus, tmp_path):
     assert first["id"] == IDS[0]
     assert first["text"].endswith("It is red.\n\nThen a blue one.")
     assert first["metadata"]["url"] == "https://a.example/one"
+
+
+def test_chat_by_datasets(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    datasets = pytest.importorskip("datasets")
+    run(corpus, tmp_path / "x", "chat", "prompt=Show {title}.")
+    files = sorted(str(path) for path in (tmp_path / "x").glob("*.parquet"))
+    rows = list(
+        datasets.load_dataset("parquet", data_files=files, split="train",
+                              cache_dir=str(tmp_path / "cache"))
+    )  # fmt: skip
+    user, assistant = rows[0]["messages"]
+    assert user["role"] == "user"
+    assert [part["text"] for part in user["content"]] == ["Show Two pictures."]
+    assert [part["type"] for part in assistant["content"]] == ["text", "image", "text", "image"]
+    assert [part["text"] for part in assistant["content"]] == FIRST_TEXTS
+    assert [pixel(image) for image in rows[0]["images"]] == [(255, 0, 0), (0, 0, 255)]
