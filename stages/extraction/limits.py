@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -96,11 +97,11 @@ class Guard:
             self._child = _Child(self.config)
         try:
             result = self._child.ask((body, url, content_type))
+            if isinstance(result, BaseException):
+                raise result
         except PageLimitError:
             self.close()
             raise
-        if isinstance(result, BaseException):
-            raise result
         return result
 
     def close(self) -> None:
@@ -140,11 +141,10 @@ class _Child:
     def _send(self, message: Any) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         assert self._process.stdin is not None
-        try:
+        # A child that had no memory to take the page has answered and gone; else it left no answer.
+        with suppress(BrokenPipeError):
             self._process.stdin.write(_LENGTH.pack(len(data)) + data)
             self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._breach() from None
 
     def _receive(self, deadline: float) -> Any:
         (size,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
@@ -195,7 +195,11 @@ def serve() -> None:
         except EOFError:
             return
         except MemoryError:
-            answer = PageLimitError(Breach.OUT_OF_MEMORY, f"more than {config.page_memory_mb} MB")
+            # What is left of the page in the pipe is no question.
+            _dump(
+                sink, PageLimitError(Breach.OUT_OF_MEMORY, f"more than {config.page_memory_mb} MB")
+            )
+            return
         except Exception as error:  # noqa: BLE001 - raised again by the parent, at its door
             answer = error
         _dump(sink, answer)
