@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.consent import Answer, Asked, Consent
 from schemas.document import Image, PlacedDocument, Text
 from schemas.image import ImageRecord
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _field(name: str, kind: pa.DataType, about: str) -> pa.Field:
@@ -18,6 +19,14 @@ def _field(name: str, kind: pa.DataType, about: str) -> pa.Field:
 
 
 _SIGNAL = pa.struct([("rule", pa.string()), ("score", pa.float64())])
+# One for each of `schemas.consent.Asked`, in that order.
+_CONSENT = pa.struct(
+    [
+        _field("asked", pa.string(), "robots_txt, tdmrep, headers or opt_out_lists"),
+        _field("answer", pa.string(), "allowed, silent, unreachable or not_asked"),
+        _field("evidence", pa.string(), "the line, rule or headers that decided"),
+    ]
+)
 
 IMAGE_INFO = pa.struct(
     [
@@ -102,7 +111,8 @@ IMAGES = pa.schema(
         _field("clip_feature", pa.list_(pa.float16()), "CLIP feature, unit length; may be empty"),
         _field("source", pa.string(), "warc or http"),
         _field("status", pa.int32(), "HTTP status"),
-        _field("opt_out", pa.string(), "consent evidence that was looked at"),
+        _field("opt_out", pa.string(), "headers in which an owner's word was looked for"),
+        _field("consent", pa.list_(_CONSENT), "who was asked of the owner's will, and the answer"),
     ]
 )
 
@@ -116,7 +126,7 @@ REJECTED = pa.schema(
         _field("rule", pa.string(), "rule that objected"),
         _field("reason", pa.string(), "why, one of a closed list for each rule"),
         _field("score", pa.float64(), "what the rule measured"),
-        _field("detail", pa.string(), "on what"),
+        _field("detail", pa.string(), "on what; of an opt-out who said it, and the words"),
     ]
 )
 
@@ -241,4 +251,11 @@ def image_row(
         "source": record.source,
         "status": record.status,
         "opt_out": record.opt_out,
+        "consent": _consent_rows(record),
     }
+
+
+def _consent_rows(record: ImageRecord) -> list[dict[str, Any]]:
+    answers = {consent.asked: consent for consent in record.consent}
+    rows = (answers.get(asked, Consent(asked, Answer.NOT_ASKED)) for asked in Asked)
+    return [{"asked": c.asked, "answer": c.answer, "evidence": c.evidence} for c in rows]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.consent import Consent
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -29,6 +31,7 @@ class Fetched:
       n_bytes: their number.
       row: of the file in which this row lies, where the bytes are: its own, or that of an earlier
         URL with the same bytes.
+      consent: what the site of `final_url` says to robots, as far as it was asked.
     """
 
     url: str
@@ -43,3 +46,4 @@ class Fetched:
     sha256: str = ""
     n_bytes: int = 0
     row: int = 0
+    consent: tuple[Consent, ...] = ()

@@ -6,6 +6,8 @@ what is shuffled most.
 
 from dataclasses import dataclass
 
+from schemas.consent import Consent
+
 # The head whose score has a column of its own.
 NSFW = "nsfw"
 LUMA_SIDE = 64
@@ -82,7 +84,8 @@ class ImageRecord:
       luma: grey thumbnail of LUMA_SIDE x LUMA_SIDE, a byte a pixel; empty once it is of no use.
       source: ``warc``, ``http`` or the name of another source.
       status: HTTP status.
-      opt_out: the consent evidence that was looked at, e.g. the X-Robots-Tag header.
+      opt_out: the headers in which an owner's word was looked for, e.g. X-Robots-Tag.
+      consent: who was asked about the will of its owner, and what was answered.
       store_file, store_row: where the bytes lie: a Parquet file of the image store, row in it.
     """
 
@@ -109,6 +112,7 @@ class ImageRecord:
     store_row: int = 0
     dhash: str = ""
     mean_colour: str = ""
+    consent: tuple[Consent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

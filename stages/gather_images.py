@@ -18,9 +18,11 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from filters.consent import evidence
+from schemas.consent import Answer, Asked, Consent
 from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
 from stages.doors import REJECTED, Doors, count_doors, to_failure
+from stages.imaging.archives import Archives
 from stages.imaging.config import GatherConfig
 from stages.imaging.decode import DecodeLimits, decode
 from stages.imaging.elements import GatheredImage, ImageTask
@@ -61,8 +63,13 @@ class GatherImages(beam.PTransform):
         return Doors(counted.kept, counted.rejected, counted.failed)
 
 
-def to_image(task: ImageTask, found: Payload, limits: DecodeLimits) -> GatheredImage:
+def to_image(
+    task: ImageTask, found: Payload, limits: DecodeLimits, consent: tuple[Consent, ...] = ()
+) -> GatheredImage:
     """Decodes what was found.
+
+    Args:
+      consent: what was asked besides `Payload.consent`.
 
     Raises:
       Refused: it is no image that `limits` allow.
@@ -87,6 +94,7 @@ def to_image(task: ImageTask, found: Payload, limits: DecodeLimits) -> GatheredI
         source=found.source,
         status=found.status,
         opt_out=evidence(found.headers),
+        consent=(*found.consent, *consent),
     )
     return GatheredImage(record, found.data, decoded.pixels)
 
@@ -113,7 +121,7 @@ def at_hand(
             check = partial(config.opt_out.check, dated=dated, user_agents=agents)
             found = sources[place.source].read(place, config.max_bytes, check)
             check_listed(opt_out_lists, found.url)
-            return to_image(task, found, config.limits)
+            return to_image(task, found, config.limits, _asked(found, opt_out_lists))
         except Refused as refusal:
             if refusal.reason in (Reason.OPTED_OUT, Reason.TAKEN_DOWN):
                 raise
@@ -122,6 +130,17 @@ def at_hand(
         raise Refused(Reason.NOT_IN_CRAWL)
     detail = "; ".join(str(refusal) for refusal in refusals)
     raise Refused(refusals[0].reason, detail[:500])
+
+
+def _asked(found: Payload, opt_out_lists: tuple[str, ...]) -> tuple[Consent, ...]:
+    consent: tuple[Consent, ...] = ()
+    if found.source != Archives.name:  # which know no headers
+        said = evidence(found.headers)
+        answer = Answer.ALLOWED if said else Answer.SILENT
+        consent = (Consent(Asked.HEADERS, answer, said),)
+    if opt_out_lists:
+        consent = (*consent, Consent(Asked.OPT_OUT_LISTS, Answer.SILENT))
+    return consent
 
 
 def _by_file(task: ImageTask) -> tuple[str, ImageTask]:

@@ -185,6 +185,7 @@ class FetchShard:
             headers=to_headers(response.headers),
             sha256=sha256(response.body).hexdigest(),
             n_bytes=len(response.body),
+            consent=response.consent,
         )
         self._writer.add(fetched, response.body)
 

@@ -125,7 +125,8 @@ def read_log(path: str) -> Iterator[Known]:
         number = 0
         for batch in file.iter_batches(columns=_LOG):
             for row in batch.to_pylist():
-                yield Known(from_row(Fetched, row), Place(path, number))
+                # Stores of earlier versions have no consent.
+                yield Known(from_row(Fetched, {"consent": (), **row}), Place(path, number))
                 number += 1
 
 
@@ -293,7 +294,8 @@ class Store(Source):
             raise Refused(Reason(fetched.reason), fetched.detail)
         if fetched.n_bytes > max_bytes:
             raise Refused(Reason.TOO_LARGE, f"{fetched.n_bytes} bytes")
-        return Payload(file.data(fetched.row), headers, fetched.status, "http", fetched.final_url)
+        data = file.data(fetched.row)
+        return Payload(data, headers, fetched.status, "http", fetched.final_url, fetched.consent)
 
 
 class _File:

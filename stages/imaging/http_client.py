@@ -21,6 +21,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
+from schemas.consent import Answer, Asked, Consent
 from stages.imaging import tdmrep
 from stages.imaging.addresses import ForbiddenAddress
 from stages.imaging.network import PublicBackend, Resolver
@@ -159,6 +160,7 @@ class Response:
       status: 2xx, or 304 where the quest had an ETag or a date.
       headers: names in lower case, in order.
       attempts: that it took.
+      consent: what the site of `url` says to robots, as far as it was asked.
     """
 
     url: str
@@ -166,6 +168,7 @@ class Response:
     headers: Headers
     body: bytes
     attempts: int = 1
+    consent: tuple[Consent, ...] = ()
 
 
 class FetchError(Refused):
@@ -326,11 +329,11 @@ class HttpClient:
         url, seen = quest.at, quest.seen or (quest.at,)
         while True:
             trial.at = url
-            delay = await self._permit(url)
+            delay, consent = await self._permit(url)
             async with self._turn(url, delay):
                 answer = await self._get(url, trial, self._max_bytes, check, quest)
             if isinstance(answer, Response):
-                return answer
+                return replace(answer, consent=consent)
             url = comparable(answer)
             if url in seen:
                 raise FetchError(Reason.REDIRECT_LOOP, url[:200])
@@ -341,8 +344,8 @@ class HttpClient:
             if not self._ours(url):
                 raise Elsewhere(replace(quest, seen=seen))
 
-    async def _permit(self, url: str) -> float:
-        """The Crawl-delay of a URL that may be asked for.
+    async def _permit(self, url: str) -> tuple[float, tuple[Consent, ...]]:
+        """The Crawl-delay of a URL that may be asked for, and who says so.
 
         Raises:
           FetchError: it may not.
@@ -352,20 +355,24 @@ class HttpClient:
         host = host_of(url)
         if self._host(url).failures >= self._config.max_host_failures:
             raise FetchError(Reason.HOST_DOWN, host)
+        consent: tuple[Consent, ...] = ()
         if self._config.tdmrep:
-            rule = (await self._reservations.of(url)).rule_for(url)
+            reservations = await self._reservations.of(url)
+            rule = reservations.rule_for(url)
             if rule and rule.reserved:
                 raise FetchError(Reason.OPTED_OUT, f"{tdmrep.PATH}: {rule.line}")
+            consent = (_said_by_tdmrep(reservations, rule),)
         if not self._config.robots:
-            return 0.0
-        verdict = await self._robots.verdict(url)
-        if verdict is Verdict.DISALLOWED:
-            raise FetchError(Reason.ROBOTS_DISALLOWED, url[:200])
-        if verdict is Verdict.UNREACHABLE:
-            raise FetchError(Reason.ROBOTS_UNREACHABLE, url[:200])
+            return 0.0, consent
+        ruling = await self._robots.ruling(url)
+        if ruling.verdict is Verdict.DISALLOWED:
+            raise FetchError(Reason.ROBOTS_DISALLOWED, f"robots.txt: {ruling.said} of {url[:200]}")
+        if ruling.verdict is Verdict.UNREACHABLE:
+            raise FetchError(Reason.ROBOTS_UNREACHABLE, f"robots.txt: {ruling.said} of {url[:200]}")
+        consent = (Consent(Asked.ROBOTS_TXT, ruling.answer, ruling.said), *consent)
         if (delay := await self._robots.delay(url)) > self._config.max_crawl_delay:
             raise FetchError(Reason.CRAWL_DELAY, f"{delay:g} s")
-        return delay
+        return delay, consent
 
     def _host(self, url: str) -> "_Host":
         name = host_of(url)
@@ -526,6 +533,12 @@ class _Host:
     free_at: list[float]
     failures: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+def _said_by_tdmrep(reservations: tdmrep.Reservations, rule: tdmrep.Rule | None) -> Consent:
+    if rule:
+        return Consent(Asked.TDMREP, Answer.ALLOWED, rule.line)
+    return Consent(Asked.TDMREP, Answer.SILENT, reservations.absent)
 
 
 # There is nobody to talk to.

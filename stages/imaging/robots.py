@@ -6,13 +6,17 @@ latter, as Google has it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from protego import Protego
+
+from schemas.consent import Answer
+from stages.imaging.path_patterns import matches, path_of
 
 MAX_BYTES = 500 * 1024  # RFC 9309, section 2.5: at least this much is read
 _MAX_SITES = 1_000
@@ -22,6 +26,28 @@ class Verdict(StrEnum):
     ALLOWED = "allowed"
     DISALLOWED = "disallowed"
     UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Attributes:
+    said: the line that decided, or the status of a file that was not had; empty where no line
+      speaks of the URL.
+    answer: what that is, where it does not forbid.
+    """
+
+    verdict: Verdict
+    said: str = ""
+    answer: Answer = Answer.SILENT
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that allows or forbids a path pattern."""
+
+    allows: bool
+    pattern: str
+    text: str
 
 
 Fetch = Callable[[str], Awaitable[tuple[int, bytes]]]
@@ -70,26 +96,81 @@ class Robots:
     def __init__(self, agent: str, fetch: Fetch, unreachable: Verdict = Verdict.UNREACHABLE):
         self._agent = agent
         self._unreachable = unreachable
-        self._files = SiteFile("/robots.txt", fetch, read)
+        self._files = SiteFile("/robots.txt", fetch, self._read)
 
-    async def verdict(self, url: str) -> Verdict:
-        rules = await self._files.of(url)
-        if rules is Verdict.UNREACHABLE:
-            return self._unreachable
-        if isinstance(rules, Verdict):
-            return rules
-        return Verdict.ALLOWED if rules.can_fetch(url, self._agent) else Verdict.DISALLOWED
+    async def ruling(self, url: str) -> Ruling:
+        site = await self._files.of(url)
+        if site.rules is Verdict.UNREACHABLE:
+            return Ruling(self._unreachable, f"status {site.status}", Answer.UNREACHABLE)
+        if isinstance(site.rules, Verdict):
+            return Ruling(site.rules, f"status {site.status}")
+        allowed = site.rules.can_fetch(url, self._agent)
+        verdict = Verdict.ALLOWED if allowed else Verdict.DISALLOWED
+        said = deciding_line(site.lines, url, allowed)
+        return Ruling(verdict, said, Answer.ALLOWED if said else Answer.SILENT)
 
     async def delay(self, url: str) -> float:
         """Crawl-delay in seconds, 0 where there is none."""
-        rules = await self._files.of(url)
+        rules = (await self._files.of(url)).rules
         return 0.0 if isinstance(rules, Verdict) else float(rules.crawl_delay(self._agent) or 0)
+
+    def _read(self, status: int, body: bytes) -> "_Site":
+        rules = read(status, body)
+        lines = lines_for(body, self._agent) if isinstance(rules, Protego) else ()
+        return _Site(rules, status, lines)
+
+
+@dataclass(frozen=True)
+class _Site:
+    rules: Protego | Verdict
+    status: int
+    lines: tuple[Line, ...] = ()
 
 
 def read(status: int, body: bytes) -> Protego | Verdict:
     """The rules that an answer to a request for robots.txt stands for."""
     if 200 <= status < 300:
-        return Protego.parse(body[:MAX_BYTES].decode("utf-8-sig", "replace"))
+        return Protego.parse(_text(body))
     if 300 <= status < 500 and status != 429:
         return Verdict.ALLOWED
     return Verdict.UNREACHABLE
+
+
+def _text(body: bytes) -> str:
+    return body[:MAX_BYTES].decode("utf-8-sig", "replace")
+
+
+_FIELD = re.compile(r"\s*(user-agent|allow|disallow|crawl-delay)\s*:\s*([^#]*)", re.IGNORECASE)
+
+
+def lines_for(body: bytes, agent: str) -> tuple[Line, ...]:
+    """The lines that allow or forbid something to an agent: those of the groups that name it, else
+    those for everybody. They serve as evidence; the verdict is the parser's."""
+    groups: dict[bool, list[Line]] = {}  # by whether it names the agent
+    named: set[bool] = set()
+    heading = False  # the last line named an agent
+    for text in _text(body).splitlines():
+        if not (found := _FIELD.match(text)):
+            continue
+        field, value = found[1].lower(), found[2].strip()
+        if field == "user-agent":
+            if not heading:
+                named = set()
+            heading = True
+            if value.lower() in ("*", agent.lower()):
+                named.add(value != "*")
+                groups.setdefault(value != "*", [])
+            continue
+        heading = False
+        if value and field != "crawl-delay":
+            line = Line(field == "allow", unquote(value), text.strip()[:200])
+            for names_us in named:
+                groups[names_us].append(line)
+    return tuple(groups.get(True, groups.get(False, ())))
+
+
+def deciding_line(lines: Sequence[Line], url: str, allowed: bool) -> str:
+    """The longest pattern that matches a URL and says what was decided about it."""
+    path = path_of(url)
+    said = [line for line in lines if line.allows == allowed and matches(line.pattern, path)]
+    return max(said, key=lambda line: len(line.pattern), default=Line(allowed, "", "")).text

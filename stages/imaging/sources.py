@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from schemas.consent import Consent
 from schemas.image import ImageLocation
 from stages.imaging.refusal import Reason, Refused, of_status
 from stages.warc.payload import Headers, PayloadError, PayloadTooLarge
@@ -26,6 +27,7 @@ class Payload(NamedTuple):
       headers: names in lower case, in order; consent is read from them.
       source: where the bytes came from in the first place, as `ImageRecord.source` has it.
       url: under which they were found in the end, where that is another than was asked for.
+      consent: what the site said to robots when they were fetched.
     """
 
     data: bytes
@@ -33,6 +35,7 @@ class Payload(NamedTuple):
     status: int
     source: str
     url: str = ""
+    consent: tuple[Consent, ...] = ()
 
 
 class Source(ABC):

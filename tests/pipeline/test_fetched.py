@@ -10,6 +10,7 @@ from collections import Counter
 from io import BytesIO
 from urllib.parse import urlsplit
 
+import pyarrow.dataset as ds
 import yaml
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
@@ -72,6 +73,16 @@ def test_a_run_that_was_killed_makes_the_same_corpus_and_asks_for_little_twice(b
     whole = run(*arguments, str(tmp_path / "whole"))
     fetched = next(stage for stage in whole["funnel"] if stage["stage"] == "fetch_images")
     assert fetched["entered"] == len(set(urls))
+    shown = ds.dataset(tmp_path / "whole/images").to_table(["consent"]).column(0).to_pylist()
+    said = {tuple((c["asked"], c["answer"], c["evidence"]) for c in row) for row in shown}
+    assert said == {
+        (
+            ("robots_txt", "silent", "status 404"),
+            ("tdmrep", "silent", "status 404"),
+            ("headers", "silent", ""),
+            ("opt_out_lists", "not_asked", ""),
+        )
+    }
     before = len(web.log())
 
     out = tmp_path / "killed"

@@ -150,6 +150,17 @@ def test_the_images_of_a_page_stand_in_its_order(kept_pages):
     assert wrong == []
 
 
+def test_an_image_of_the_crawl_says_whom_nobody_asked(sample_corpus):
+    rows = ds.dataset(sample_corpus / "images").to_table(["opt_out", "consent"]).to_pylist()
+    for row in rows:
+        answers = {c["asked"]: (c["answer"], c["evidence"]) for c in row["consent"]}
+        heard = ("allowed", row["opt_out"]) if row["opt_out"] else ("silent", "")
+        nobody = ("not_asked", "")
+        assert answers == {
+            "robots_txt": nobody, "tdmrep": nobody, "headers": heard, "opt_out_lists": nobody
+        }  # fmt: skip
+
+
 def test_texts_and_images_alternate_as_on_the_page(kept_pages):
     wrong = []
     for page, row in kept_pages:

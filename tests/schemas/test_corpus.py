@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from schemas.consent import Answer, Asked, Consent
 from schemas.corpus import (
     DOCUMENTS,
     FAILED,
@@ -48,6 +49,10 @@ RECORD = ImageRecord(
     opt_out="noai",
     dhash="fedcba9876543210",
     mean_colour="ff8000",
+    consent=(
+        Consent(Asked.ROBOTS_TXT, Answer.ALLOWED, "Allow: /i"),
+        Consent(Asked.HEADERS, Answer.ALLOWED, "noai"),
+    ),
 )
 SHOWN = Image("http://i/1", ("http://i/1s",), "alt", "title", "caption", "http://l", 64, 48, RECORD)
 UNSEEN = Image("http://i/2", width=20, height=10)
@@ -185,6 +190,12 @@ def test_an_image_is_told_as_it_was_found():
         "source": "http",
         "status": 203,
         "opt_out": "noai",
+        "consent": [
+            {"asked": "robots_txt", "answer": "allowed", "evidence": "Allow: /i"},
+            {"asked": "tdmrep", "answer": "not_asked", "evidence": ""},
+            {"asked": "headers", "answer": "allowed", "evidence": "noai"},
+            {"asked": "opt_out_lists", "answer": "not_asked", "evidence": ""},
+        ],
     }
 
 
@@ -207,6 +218,6 @@ def test_outcomes_on_disk_are_the_fields_of_their_classes():
 
 
 def test_the_tables_and_their_columns_belong_to_the_version():
-    assert SCHEMA_VERSION == 2
+    assert SCHEMA_VERSION == 3
     assert list(TABLES) == ["documents", "images", "rejected", "failed"]
-    assert [len(schema) for schema in TABLES.values()] == [24, 20, 9, 8]
+    assert [len(schema) for schema in TABLES.values()] == [24, 21, 9, 8]

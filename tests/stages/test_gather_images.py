@@ -7,6 +7,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from schemas.consent import Answer, Asked, Consent
 from schemas.fetch import Fetched, Header
 from schemas.image import ImageLocation, ImageRecord, ImageReference, ImageScore
 from schemas.outcome import Kind, Rejection
@@ -38,9 +39,14 @@ def rejection(reason, detail="", url=URL):
     return Rejection(url, Kind.IMAGE, "", url, STAGE, RULE, str(reason), None, detail)
 
 
+def headers_asked(said=""):
+    return (Consent(Asked.HEADERS, Answer.ALLOWED if said else Answer.SILENT, said),)
+
+
 def record(data, url=URL, source="warc", **more):
     fields = {"format": "png", "width": 40, "height": 30, "phash": FLAT, **more}
     fields.update(dhash="0" * 16, mean_colour="c81e1e", luma=b"Q" * 64 * 64)
+    fields.setdefault("consent", headers_asked() if source != "webdataset" else ())
     scores = (ImageScore("contrast", 0.0),)
     return ImageRecord(sha256(data), url, n_bytes=len(data), scores=scores, source=source, **fields)
 
@@ -89,6 +95,7 @@ def test_an_image_of_the_crawl_is_decoded_once_and_keeps_its_bytes(beam_pipeline
             same_bytes_documents=3,
             same_look_documents=3,
             opt_out="x-robots-tag: max-image-preview:large",
+            consent=headers_asked("x-robots-tag: max-image-preview:large"),
         )
         check(p, out, kept=[expected])
         kept = out.kept | beam.Map(lambda image: (image.data, image.pixels.size, image.pixels.mode))
@@ -174,9 +181,11 @@ def test_what_was_found_under_a_listed_url_is_refused(beam_pipeline, warc, png, 
 def test_what_was_fetched_lies_in_the_image_store(beam_pipeline, png, tmp_path):
     writer = Writer(str(tmp_path))
     sent = (Header("x-robots-tag", "testbot: noai"), Header("etag", '"1"'))
+    robots = (Consent(Asked.ROBOTS_TXT, Answer.ALLOWED, "Allow: /"),)
     for name, headers in (("a", ()), ("b", ()), ("no", sent)):
         url = f"http://a.example/{name}.png"
-        writer.add(Fetched(url, url, sha256=sha256(png()), status=200, headers=headers), png())
+        row = Fetched(url, url, sha256=sha256(png()), status=200, headers=headers, consent=robots)
+        writer.add(row, png())
     gone = "http://a.example/gone.png"
     writer.add(Fetched(gone, gone, status=404, reason="http_4xx", detail="404"))
     tasks = [task(known.location, url=url) for url, known in writer.close().items()]
@@ -184,7 +193,10 @@ def test_what_was_fetched_lies_in_the_image_store(beam_pipeline, png, tmp_path):
     config = GatherConfig(http=http)
     with beam_pipeline as p:
         out = p | beam.Create(tasks) | GatherImages(config, config.sources)
-        same = [record(png(), f"http://a.example/{name}.png", "http") for name in "ab"]
+        consent = robots + headers_asked()
+        same = [
+            record(png(), f"http://a.example/{name}.png", "http", consent=consent) for name in "ab"
+        ]
         no = rejection("opted_out", "x-robots-tag: testbot: noai", "http://a.example/no.png")
         check(p, out, kept=same, rejected=[no, rejection("http_4xx", "http_4xx: 404", gone)])
 

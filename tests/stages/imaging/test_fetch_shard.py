@@ -104,6 +104,17 @@ def test_the_store_of_an_earlier_run_is_used(fetch, web, png, tmp_path):
     assert not later.known()
 
 
+def test_a_store_of_an_earlier_version_knows_no_consent(fetch, web, png):
+    url = web.url("/ok.png")
+    fetch([url], {url: png()})
+    [path] = fetch.folder.glob("*/*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["consent"]), path)
+    web.requests.clear()
+    fetch([url], {url: png()})
+    assert web.requests.total() == 0
+    assert fetch.known()[url].consent == ()
+
+
 def test_what_an_earlier_run_has_is_asked_for_by_its_etag(fetch, web, png, tmp_path):
     tagged, plain = web.url("/tagged.png"), web.url("/ok.png")
     fetch([tagged, plain], dict.fromkeys([tagged, plain], png()))

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from schemas.consent import Answer, Asked, Consent
 from stages.imaging.addresses import ForbiddenAddress
 from stages.imaging.http_client import (
     Elsewhere,
@@ -452,6 +453,7 @@ def test_robots_txt_is_read_once_and_obeyed(web, client):
     fetcher.fetch(web.url("/ok.png"))
     error = refusal(fetcher, web.url("/private/a.png"))
     assert error.reason is Reason.ROBOTS_DISALLOWED
+    assert error.detail == f"robots.txt: Disallow: /private/ of {web.url('/private/a.png')}"
     assert dict(web.requests) == {"/robots.txt": 1, "/ok.png": 1}
 
 
@@ -472,6 +474,30 @@ def test_the_config_says_what_a_robots_txt_stands_for_that_cannot_be_had(web, cl
     web.robots = (503, b"")
     fetcher = client(robots=True, robots_unreachable="allow")
     assert fetcher.fetch(web.url("/ok.png")).status == 200
+
+
+def test_who_was_asked_for_leave_and_what_was_said_is_kept(web, client, png):
+    web.robots = (200, b"User-agent: *\nDisallow: /private/\nAllow: /private/ok*\n")
+    rules = b'[{"location": "/private", "tdm-reservation": 0}]'
+    web.pages["/.well-known/tdmrep.json"] = (200, rules, {})
+    web.pages["/private/ok.png"] = (200, png(), {})
+    web.pages["/moved.png"] = (302, b"", {"Location": "/private/ok.png"})
+    both = {"robots": True, "tdmrep": True}
+    silent = tuple(Consent(asked, Answer.SILENT) for asked in (Asked.ROBOTS_TXT, Asked.TDMREP))
+    allowed = (
+        Consent(Asked.ROBOTS_TXT, Answer.ALLOWED, "Allow: /private/ok*"),
+        Consent(Asked.TDMREP, Answer.ALLOWED, "/private 0"),
+    )
+    fetcher = client(**both)
+    assert fetcher.fetch(web.url("/ok.png")).consent == silent
+    assert fetcher.fetch(web.url("/moved.png")).consent == allowed  # of where it led
+    assert client().fetch(web.url("/ok.png")).consent == ()
+    web.robots = (503, b"")
+    del web.pages["/.well-known/tdmrep.json"]
+    assert client(**both, robots_unreachable="allow").fetch(web.url("/ok.png")).consent == (
+        Consent(Asked.ROBOTS_TXT, Answer.UNREACHABLE, "status 503"),
+        Consent(Asked.TDMREP, Answer.SILENT, "status 404"),
+    )
 
 
 def test_reservations_of_a_site_are_read_once_and_obeyed(web, client, png):

@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from stages.imaging.robots import Robots, Verdict, read
+from schemas.consent import Answer
+from stages.imaging.robots import Robots, Ruling, Verdict, deciding_line, lines_for, read
 
 BODY = b"""\xef\xbb\xbfUser-agent: *
 Disallow: /private/
@@ -25,8 +26,8 @@ def asked(agent, urls, status=200, body=BODY):
 
     async def ask():
         rules = Robots(agent, fetch)
-        verdicts = await asyncio.gather(*map(rules.verdict, urls))
-        return verdicts, [await rules.delay(url) for url in urls]
+        rulings = await asyncio.gather(*map(rules.ruling, urls))
+        return [ruling.verdict for ruling in rulings], [await rules.delay(url) for url in urls]
 
     return *asyncio.run(ask()), fetched
 
@@ -62,3 +63,41 @@ def test_no_rules(status, verdict):
 @pytest.mark.parametrize("body", [b"", b"\x00\xff\xfe", b"<html>not found</html>"])
 def test_what_is_no_robots_txt_forbids_nothing(body):
     assert asked("weft", ["http://a/i.png"], body=body)[0] == [Verdict.ALLOWED]
+
+
+@pytest.mark.parametrize(("agent", "path", "said"), [
+    ("weft", "ours/i", "Disallow: /ours/"), ("weft", "ours/but/i", "Allow: /ours/but/"),
+    ("weft", "private/i", ""), ("otherbot", "private/i", "Disallow: /private/"),
+    ("otherbot", "i", ""),
+])  # fmt: skip
+def test_the_line_that_decides_is_named(agent, path, said):
+    url = f"https://a.example/{path}"
+    allowed = read(200, BODY).can_fetch(url, agent)
+    assert deciding_line(lines_for(BODY, agent), url, allowed) == said
+
+
+def test_lines_are_told_of_all_groups_of_an_agent_and_as_they_stand():
+    body = (
+        b"User-agent: a\nUser-agent: WEFT\nDisallow: /*.png$  # none\nCrawl-delay: 1\n"
+        b"Allow: /caf%C3%A9\nSitemap: /s\n\nUser-agent: *\nDisallow: /\n"
+        b"User-agent: weft\nDisallow:\nDisallow: /later\n"
+    )
+    lines = [line.text for line in lines_for(body, "weft")]
+    wanted = ["Disallow: /*.png$  # none", "Allow: /caf%C3%A9", "Disallow: /later"]
+    assert lines == wanted
+    assert deciding_line(lines_for(body, "weft"), "http://a/caf\u00e9/i", True) == wanted[1]
+    assert deciding_line(lines_for(body, "weft"), "http://a/x.png", False) == wanted[0]
+    assert [line.text for line in lines_for(body, "other")] == ["Disallow: /"]
+
+
+@pytest.mark.parametrize(("status", "ruling"), [
+    (404, Ruling(Verdict.ALLOWED, "status 404", Answer.SILENT)),
+    (503, Ruling(Verdict.ALLOWED, "status 503", Answer.UNREACHABLE)),
+    (0, Ruling(Verdict.ALLOWED, "status 0", Answer.UNREACHABLE)),
+])  # fmt: skip
+def test_a_file_that_was_not_had_is_named_by_its_status(status, ruling):
+    async def fetch(url):
+        return status, b""
+
+    robots = Robots("weft", fetch, Verdict.ALLOWED)
+    assert asyncio.run(robots.ruling("http://a/i.png")) == ruling
