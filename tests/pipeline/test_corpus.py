@@ -49,7 +49,7 @@ def test_what_is_no_corpus(tmp_path):
         ("{", "is no JSON"),
         ("[]", "it is no JSON object"),
         ("{}", "weft_version is missing"),
-        ('{"schema_version": 99}', "its schema version is 99, not 2"),
+        ('{"schema_version": 99}', "its schema version is 99, not 3"),
     ],
 )
 def test_a_manifest_that_is_none(corpus, content, said):
