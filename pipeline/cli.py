@@ -49,7 +49,8 @@ app = typer.Typer(
 )
 
 # The groups of the tour that --help gives.
-PREPARE, MAKE, LOOK, JUDGE, CHANGE = "Prepare", "Make", "Look", "Judge", "Change"
+PREPARE, MAKE, LOOK, JUDGE = "Prepare", "Make", "Look", "Judge"
+CHANGE, EXCHANGE = "Change", "Exchange"
 
 OutArgument = Annotated[
     str, typer.Argument(metavar="OUT", help="Folder of a finished corpus.", show_default=False)
@@ -602,7 +603,7 @@ def diff(
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel=CHANGE)
+@app.command(rich_help_panel=EXCHANGE)
 def export(
     out: OutArgument,
     format: Annotated[
@@ -646,6 +647,55 @@ def export(
         print_json(manifest)
     else:
         of.print_export(output_console(), manifest, output)
+
+
+@app.command("import", rich_help_panel=EXCHANGE)
+def import_(
+    format: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="mmc4 or obelics.", show_default=False)
+    ],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATHS", help="Files of the format, or folders of them.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Folder of the corpus.", show_default=False
+        ),
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="A tar or zip of the images, or a folder of them; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    shards: Annotated[int, typer.Option(min=1, metavar="N", help="Shards of each table.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Read mmc4's JSON lines or OBELICS's Parquet into a corpus that all commands read.
+
+    Nothing is judged. `weft run --set read.corpus=true` takes the corpus as its input, to filter,
+    deduplicate and place it anew.
+
+    **Examples**
+
+        weft import mmc4 shards/ --images images/ -o corpus/
+
+        weft import obelics train-*.parquet -o corpus/ --shards 16
+    """
+    _hush()
+    from pipeline import imported as of
+
+    manifest = of.import_corpus(format, paths, output, images or [], shards)
+    if as_json:
+        print_json(manifest["funnel"])
+    else:
+        of.print_import(output_console(), manifest, output)
 
 
 @app.command(rich_help_panel=PREPARE)
