@@ -380,29 +380,37 @@ def show(
 @app.command(rich_help_panel=LOOK)
 def view(
     out: OutArgument,
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="[OUT2]", help="Another corpus, to see side by side.", show_default=False
+        ),
+    ] = "",
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="PAGE", help="The HTML page to write.")
     ] = "report.html",
     documents: Annotated[
         int, typer.Option("--documents", min=0, metavar="N", help="Show N documents.")
-    ] = 24,
+    ] = 300,
 ) -> None:
     """Write one HTML page to look at: funnel, distributions, documents with their pictures.
 
-    The page holds all that it shows and loads nothing. The documents with the most images come
-    first.
+    The page holds all that it shows and loads nothing. Its documents are a sample by hash, of two
+    corpora those that differ first, and no more than fit into a page of some 12 MB.
 
     **Examples**
 
         weft view corpus/ -o report.html
 
-        weft view corpus/ --documents 100
+        weft view corpus/ --documents 1000
+
+        weft view before/ after/ -o compared.html
     """
     from pipeline.card import size
     from pipeline.corpus import first_line, open_corpus
     from pipeline.view import report
 
-    page = report(open_corpus(out), documents).encode()
+    page = report([open_corpus(path) for path in (out, other) if path], documents).encode()
     try:
         with open(output, "wb") as file:
             file.write(page)

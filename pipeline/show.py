@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -99,20 +99,28 @@ def images_of(
 ) -> dict[str, dict[str, Any]]:
     """Rows of the images table that a document shows, by id."""
     wanted = {info["image_id"] for info in document["image_info"]} - {None}
-    found: dict[str, dict[str, Any]] = {}
+    return {row["image_id"]: row for row in image_rows(corpus, wanted, columns)}
+
+
+def image_rows(
+    corpus: Corpus, wanted: set[str], columns: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows of the images table by id, read one row group at a time."""
+    left = len(wanted)
     ids = pa.array(sorted(wanted), pa.string())
-    for file in corpus.files("images") if wanted else ():
+    for file in corpus.files("images"):
+        if not left:
+            return
         parquet = corpus.parquet(file)
         for group in range(parquet.num_row_groups):
             column = corpus.row_group(file, parquet, group, ["image_id"])["image_id"]
             mask = pc.is_in(column, ids)
             if pc.any(mask).as_py():
                 names = ["image_id", *columns]
-                rows = corpus.row_group(file, parquet, group, names).filter(mask).to_pylist()
-                found |= {row["image_id"]: row for row in rows}
-        if len(found) == len(wanted):
-            break
-    return found
+                rows = corpus.row_group(file, parquet, group, names).filter(mask)
+                left -= len(rows)
+                for batch in rows.to_batches(max_chunksize=64):
+                    yield from batch.to_pylist()
 
 
 def print_document(
@@ -166,20 +174,39 @@ def marked(text: str, sentences: Sequence[tuple[str, list[int]]]) -> Text:
       sentences: of the node, in order, each with the numbers of the images matched to it.
     """
     out = Text()
-    done = 0
+    for piece, numbers in pieces(text, sentences):
+        out.append(clean(piece, lines=True), style=MATCHED if numbers else "")
+        for number in numbers:
+            out.append(f" [image {number}]", style="cyan")
+    return out
+
+
+def pieces(
+    text: str, sentences: Sequence[tuple[str, list[int]]]
+) -> Iterator[tuple[str, list[int]]]:
+    """Cuts a text node at its matched sentences.
+
+    Args:
+      sentences: of the node, in order, each with the numbers of the images matched to it.
+
+    Yields:
+      the pieces of `text`, in order, each with the numbers of the images matched to it.
+    """
+    done = told = 0
     for sentence, numbers in sentences:
         # Splitting may have collapsed the blanks of the node.
         pattern = r"\s+".join(re.escape(word) for word in sentence.split())
         found = re.compile(pattern).search(text, done) if pattern else None
         if not found:
             continue
-        out.append(clean(text[done : found.start()], lines=True))
-        out.append(clean(found[0], lines=True), style=MATCHED if numbers else "")
-        for number in numbers:
-            out.append(f" [image {number}]", style="cyan")
         done = found.end()
-    out.append(clean(text[done:], lines=True))
-    return out
+        if numbers:
+            if found.start() > told:
+                yield text[told : found.start()], []
+            yield found[0], numbers
+            told = done
+    if told < len(text):
+        yield text[told:], []
 
 
 def _print_head(console: Console, document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.corpus import open_corpus
 from pipeline.errors import UserError
-from pipeline.show import find_document, images_of, marked, thumbnail
+from pipeline.show import find_document, images_of, marked, pieces, thumbnail
 from tests.pipeline.drafts import BLUE, BYTES, RED, png
 
 FIRST, SECOND, THIRD = (f"{i:032x}" for i in (1, 2, 3))
@@ -156,6 +156,17 @@ def test_text_of_the_web_plays_no_tricks(tmp_path, draft, command, terminal, mon
     if command == ["show"]:
         assert "[red]no markup[/] :smile:" in plain
         assert "\x1b[31m " not in result.stdout
+
+
+def test_matched_sentences_are_cut_out_over_any_blanks():
+    found = pieces("Yes.  Yes.\nA b. End", [("Yes.", []), ("Yes.", [2]), ("A b.", [1, 3])])
+    assert list(found) == [
+        ("Yes.  ", []),
+        ("Yes.", [2]),
+        ("\n", []),
+        ("A b.", [1, 3]),
+        (" End", []),
+    ]
 
 
 def test_a_thumbnail_keeps_the_proportions():
