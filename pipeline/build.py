@@ -51,6 +51,7 @@ from stages.join_images import JoinConfig, JoinImages, joined
 from stages.locate_images import ListPlaces, LocateImages
 from stages.place_images import PlaceImages, without_features
 from stages.re_encode_images import ReEncodeImages
+from stages.read_documents import ReadDocuments
 from stages.read_pages import ReadPages
 from stages.read_rows import ReadRows
 from stages.read_survivors import CLUSTERS, DOCUMENTS, PARAGRAPHS, REMOVALS, VERDICTS, ReadSurvivors
@@ -149,11 +150,18 @@ def _url(location: ImageLocation) -> str:
 
 
 def build_extract(p: beam.Pipeline, plan: Plan) -> None:
-    """WARC files to candidate documents and the places of the crawl's images."""
+    """WARC files, or corpora, to candidate documents and the places of the crawl's images."""
     config, folder = plan.config, plan.folder(EXTRACT)
     ledger = Ledger(p, folder, plan.buckets)
 
     files = p | "WARC files" >> beam.Create(list(plan.inputs))
+    if config.read.corpus:
+        rules = plan.rules(ListedPages, ())
+        read = ledger.left("read_documents", files | "Read documents" >> ReadDocuments(rules))
+        none = p | "No images" >> beam.Create([]).with_output_types(ImageLocation)
+        ledger.wrote(none | WriteRows(LOCATIONS, folder, ImageLocation, _url, plan.buckets))
+        _filter_text(plan, ledger, read.kept)
+        return
     read = files | "Read pages" >> ReadPages(config.read)
     ledger.left("read_pages", read)
     ledger.wrote(read.images | WriteRows(LOCATIONS, folder, ImageLocation, _url, plan.buckets))
@@ -167,11 +175,17 @@ def build_extract(p: beam.Pipeline, plan: Plan) -> None:
         pages | "Extract documents" >> ExtractDocuments(config.extract),
         "dropped",
     )
-    documents = ledger.entered("filter_text", extracted.kept)
+    _filter_text(plan, ledger, extracted.kept)
+
+
+def _filter_text(plan: Plan, ledger: Ledger, documents: PCollection[Document]) -> None:
+    """The end of the phase, whatever documents are made of."""
+    ledger.entered("filter_text", documents)
     kept = ledger.left(
-        "filter_text", documents | "Filter text" >> FilterText(config.filter_text), "pruned"
+        "filter_text", documents | "Filter text" >> FilterText(plan.config.filter_text), "pruned"
     ).kept
-    ledger.wrote(kept | WriteRows(DOCUMENTS, folder, Document, _doc_id, plan.buckets))
+    written = WriteRows(DOCUMENTS, plan.folder(EXTRACT), Document, _doc_id, plan.buckets)
+    ledger.wrote(kept | written)
     ledger.commit()
 
 

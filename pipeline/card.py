@@ -136,7 +136,7 @@ def _summary(manifest: dict[str, Any]) -> list[str]:
     documents, images = totals["documents"], totals["images"]
     inputs = manifest["inputs"]
     read = sum(file["size"] for file in inputs)
-    kind = "index" if manifest["config"].get("read", {}).get("cc_index") else "WARC"
+    kind = kind_of_inputs(manifest["config"])
     return [
         f"{documents['rows']:,} documents and {images['rows']:,} images, made by weft "
         f"{manifest['weft_version']} from {len(inputs):,} {kind} "
@@ -293,3 +293,11 @@ def _cell(text: str) -> str:
 
 def _code(text: str) -> str:
     return text.replace("`", "'").replace("\n", " ")
+
+
+def kind_of_inputs(config: dict[str, Any]) -> str:
+    """What a run of a config reads, or where an imported corpus came from, in a word."""
+    read = config.get("read") or {}
+    if imported := config.get("imported"):
+        return str(imported)
+    return "index" if read.get("cc_index") else "documents" if read.get("corpus") else "WARC"

@@ -85,7 +85,7 @@ def run(
             "-i",
             metavar="PATH",
             help="A WARC file, glob, folder, or list of paths; may be given again. "
-            "With read.cc_index: files of a columnar index.",
+            "With read.cc_index: files of a columnar index; with read.corpus: corpora.",
             show_default=False,
         ),
     ],

@@ -101,6 +101,7 @@ def funnel(output: str, tallies: Tallies) -> list[dict[str, Any]]:
 
 
 STAGES = [
+    "read_documents",
     "read_pages",
     "filter_pages",
     "extract_documents",

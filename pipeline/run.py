@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from pipeline.build import ASSEMBLE, DEDUP, Plan
-from pipeline.card import dataset_card
+from pipeline.card import dataset_card, kind_of_inputs
 from pipeline.config import Config, digest_of, load_config, resolved
 from pipeline.corpus import MANIFEST, corpus_digest
 from pipeline.earlier import earlier_signatures
@@ -59,7 +59,8 @@ def run(
 
     Args:
       config_path: path of a config, or name of a preset.
-      inputs: WARC files, globs, folders or lists of paths; with `read.cc_index` index files.
+      inputs: WARC files, globs, folders or lists of paths; with `read.cc_index` index files, with
+        `read.corpus` corpora.
       output: folder of the corpus, on any filesystem that Beam knows.
       sets: ``section.key=value`` each.
       beam_args: options of the Beam runner; FnApiRunner by default.
@@ -77,7 +78,9 @@ def run(
     options = beam_options(beam_args)
     output = output if "://" in output else os.path.abspath(output)
     try:
-        warcs = list_inputs(inputs, index=config.read.cc_index is not None)
+        index = config.read.cc_index is not None or config.read.corpus
+        inputs = [_documents_of(path) for path in inputs] if config.read.corpus else inputs
+        warcs = list_inputs(inputs, index=index)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
     size = sum(warc.size or TYPICAL_WARC for warc in warcs)
@@ -92,7 +95,7 @@ def run(
     takedowns = files.join(output, LOG)
     log = takedowns if files.exists(takedowns) else ""
     plan = Plan(config, warcs, output, buckets, log, tuple(earlier))
-    kind = "index" if config.read.cc_index else "WARC"
+    kind = kind_of_inputs(settings := resolved(config))
     console.print(f"{len(warcs)} {kind} files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
 
     fingerprint = digest_of(
@@ -103,7 +106,6 @@ def run(
             "inputs": [[warc.name, warc.path, warc.size, warc.modified] for warc in warcs],
         }
     )
-    settings = resolved(config)
     tallies: list[dict[str, Any]] = []
     shards: list[dict[str, Any]] = []
     ran = False
@@ -127,6 +129,12 @@ def run(
         manifest["takedowns"] = read_log(output)
     _publish(plan, manifest)
     return manifest
+
+
+def _documents_of(path: str) -> str:
+    """Of a corpus its documents table."""
+    inside = files.join(path, "documents")
+    return inside if files.exists(files.join(path, MANIFEST)) else path
 
 
 def named_files(settings: Any) -> dict[str, str]:

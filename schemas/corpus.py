@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.consent import Answer, Asked, Consent
-from schemas.document import Image, PlacedDocument, Text
+from schemas.document import Document, Image, PlacedDocument, Role, Text
 from schemas.image import ImageRecord
 
 SCHEMA_VERSION = 3
@@ -196,6 +196,38 @@ def document_row(placed: PlacedDocument, token_count: int) -> dict[str, Any]:
         },
         "signals": [{"rule": s.rule, "score": s.score} for s in document.signals],
     }
+
+
+def document_of(row: dict[str, Any]) -> Document:
+    """The document of a row of `DOCUMENTS` as it was extracted, without what was found out since.
+
+    Raises:
+      ValueError: a role is none.
+    """
+    infos = iter(row["image_info"])
+    metadata: dict[str, Any] = {name: row[name] or "" for name in _METADATA}
+    return Document(
+        doc_id=row["doc_id"],
+        url=row["url"],
+        nodes=tuple(
+            _image_of(next(infos)) if text is None else Text(text, Role(role))
+            for text, role in zip(row["texts"], row["roles"], strict=True)
+        ),
+        **metadata,
+        warc_offset=row["warc_offset"],
+        warc_length=row["warc_length"],
+    )
+
+
+_METADATA = (
+    "title", "date", "author", "site", "licence", "crawl_time", "canonical_url", "warc_file",
+)  # fmt: skip
+
+
+def _image_of(info: dict[str, Any]) -> Image:
+    names = ("url", "alt", "title", "caption", "link")
+    words: dict[str, Any] = {name: info[name] or "" for name in names}
+    return Image(**words, width=info["width"], height=info["height"])
 
 
 def _image_infos(placed: PlacedDocument) -> list[dict[str, Any]]:

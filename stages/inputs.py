@@ -65,7 +65,8 @@ def list_inputs(
     ``crawl-data/...`` or ``cc-index/...``, which gets `crawl_prefix`.
 
     Args:
-      index: the files are not archives but parts of a columnar index, ``*.parquet``.
+      index: the files are not archives but ``*.parquet``: parts of a columnar index, or of the
+        documents table of a corpus.
 
     The name of a file is its path from ``crawl-data/`` on, else its path relative to the directory
     that all such files have in common.
@@ -78,11 +79,12 @@ def list_inputs(
     for path in found:
         if index and not _INDEX.search(path):
             raise ValueError(
-                f"inputs: {path} is no Parquet file; read.cc_index reads an index, not archives"
+                f"inputs: {path} is no Parquet file; read.cc_index and read.corpus read no archives"
             )
         if not index and _INDEX.search(path):
             raise ValueError(
-                f"inputs: {path} is no archive; set read.cc_index to read what an index lists"
+                f"inputs: {path} is no archive; set read.cc_index to read what an index lists, "
+                "or read.corpus to read a corpus"
             )
     names = _names(list(found))
     paths: dict[str, str] = {}

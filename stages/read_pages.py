@@ -73,13 +73,19 @@ class ReadConfig:
     split_bytes: a file is read in parts of about this many stored bytes.
     cc_index: the inputs are Parquet files of Common Crawl's columnar index, and only the captures
       that this section chooses of it are read. See `stages.cc_index.IndexConfig`.
+    corpus: the inputs are finished corpora (or their documents tables), whose documents are taken
+      as they were extracted; `filter_pages` and `extract` are not asked. No document may lie in
+      two of them.
     """
 
     max_payload_bytes: int = MAX_PAYLOAD
     split_bytes: int = 64 * 1024 * 1024
     cc_index: IndexConfig | None = None
+    corpus: bool = False
 
     def __post_init__(self) -> None:
+        if self.corpus and self.cc_index:
+            raise ValueError("read: corpus and cc_index are two kinds of input; choose one")
         if self.max_payload_bytes < 1:
             raise ValueError(f"read: max_payload_bytes is {self.max_payload_bytes}, less than 1")
         if self.split_bytes < 1:

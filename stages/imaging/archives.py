@@ -4,6 +4,8 @@ A tar holds, for each image, members of one key that stand together: ``KEY.jpg``
 and ``KEY.json`` with the ``url`` it was fetched from. A Parquet file holds a row for each image,
 its ``url`` and its bytes in a column named by their format; one without such a column, as lies
 beside each tar, has no images. What was never fetched has a status other than success, or no bytes.
+So has a finished corpus of ours: its images table, with the bytes in ``bytes`` and all URLs in
+``urls``.
 
 Archives know no headers: of an owner's will only lists of opt-outs tell. img2dataset
 may have resized and re-encoded what it fetched: `ImageRecord.source` tells such images apart.
@@ -134,11 +136,14 @@ def _in_parquet(path: str) -> Iterator[ImageLocation]:
     if not rows.column:
         return
     number = 0
-    names = [name for name in ("url", "status") if name in rows.file.schema_arrow.names]
+    columns = rows.file.schema_arrow.names
+    names = [name for name in ("url", "urls", "status") if name in columns]
     for batch in rows.file.iter_batches(columns=names):
         for row in batch.to_pylist():
-            if row.get("url") and row.get("status", "success") == "success":
-                yield _location(path, row["url"], number, 0)
+            # A corpus has the HTTP status there; whatever it was, the bytes were a picture.
+            if row.get("url") and (row.get("status", "success") == "success" or "urls" in names):
+                for url in row.get("urls") or [row["url"]]:
+                    yield _location(path, url, number, 0)
             number += 1
 
 
@@ -155,7 +160,7 @@ class _Rows:
         schema = self.file.schema_arrow
         binary = {field.name for field in schema if _is_binary(field.type)}
         # Without URLs no row can be found.
-        named = [name for name in _IMAGES if name in binary and "url" in schema.names]
+        named = [name for name in (*_IMAGES, "bytes") if name in binary and "url" in schema.names]
         self.column = next(iter(named), "")
         self._start, self._data = 0, pa.chunked_array([], pa.binary())
         self._reading = threading.Lock()

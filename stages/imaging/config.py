@@ -22,8 +22,8 @@ class GatherConfig:
       opt_out: what its owner's headers may say.
       stores: folders of earlier corpora, or of their image stores (`_work/fetched`); what lies
         there is not fetched again, nor what was found not to be there.
-      webdataset: tars and Parquet files that img2dataset wrote, or folders of them; looked into
-        by URL after the crawl and the stores.
+      webdataset: tars and Parquet files that img2dataset wrote, images tables of corpora
+        (``corpus/images``), or folders of them; looked into by URL after the crawl and the stores.
       max_bytes: a longer image is not taken.
       re_encode: how images are stored anew; null keeps the original bytes with all metadata.
     """

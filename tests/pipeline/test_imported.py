@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.export.order import Order, flow
 from pipeline.export.shard import rows
 from pipeline.imported import import_corpus
+from pipeline.run import run as run_pipeline
 from pipeline.validate import validate
 from tests.pipeline.export.test_export import contents, run
 
@@ -218,3 +219,37 @@ def test_the_command(corpus, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "3 documents and 2 images" in result.output
+
+
+ANEW = """
+    read: {corpus: true}
+    filter_text: {documents: [{word_count: {min_words: 3}}]}
+    gather_images: {webdataset: [IMAGES]}
+    join_images: {max_hamming: -1}
+    place_images: {method: dom}
+    write: {shards: 2}
+"""
+
+
+def test_an_imported_corpus_is_filtered_and_placed_anew(corpus, tmp_path):
+    run(corpus, tmp_path / "mmc4", "mmc4")
+    back, out = tmp_path / "back", tmp_path / "out"
+    import_corpus("mmc4", [str(tmp_path / "mmc4")], str(back), [str(tmp_path / "mmc4")])
+    config = tmp_path / "anew.yaml"
+    config.write_text(ANEW.replace("IMAGES", str(back / "images")))
+    listed = tmp_path / "listed.txt"
+    listed.write_text("https://a.example/two\n")
+    manifest = run_pipeline(str(config), [str(back)], str(out), [f"opt_out_lists=[{listed}]"])
+
+    assert list(validate(str(out))) == []
+    assert {(e["stage"], e["kept"], e["rejected"]) for e in manifest["funnel"]} >= {
+        ("read_documents", 2, 1),  # /two is listed
+        ("filter_text", 1, 1),  # /three has two words
+        ("gather_images", 2, 0),
+    }
+    [(url, row)] = documents(out).items()
+    before = documents(corpus)[url]
+    assert row["doc_id"] == documents(back)[url]["doc_id"]
+    assert row["text_list"] == before["text_list"]
+    assert flat(row, Order.NATURAL) == flat(before, Order.MATCHED)
+    assert {r["image_id"] for r in images(out)} == {r["image_id"] for r in images(corpus)}
