@@ -618,7 +618,8 @@ def export(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="mmc4, obelics, webdataset, mint, pairs, text ...",
+            help="mmc4, obelics, omnicorpus, webdataset, mint, comm, nemo, pin, pairs, text, chat "
+            "or packed.",
             show_default=False,
         ),
     ],

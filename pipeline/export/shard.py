@@ -106,13 +106,13 @@ class Shard:
         ):
             yield Tar(archive)
 
-    def tar_of_images(self, name: str, seen: list[str]) -> None:
-        """The images of the ids `seen`, each once, under their `file_name`."""
+    def tar_of_images(self, name: str, seen: list[str], folder: str = "") -> None:
+        """The images of the ids `seen`, each once, under their `file_name` after `folder`."""
         with self.tar(name) as archive:
             for image_id in dict.fromkeys(seen):
                 picture = self.pictures.get(image_id)
                 if picture is not None and picture.data is not None:
-                    archive.add(file_name(image_id, picture), picture.data)
+                    archive.add(folder + file_name(image_id, picture), picture.data)
                     self.counts["images"] += 1
 
 

@@ -113,3 +113,8 @@ def test_the_command(corpus, tmp_path):
     assert "images without a sentence, left out: 1" in result.output
     result = CliRunner().invoke(app, [*arguments, "--json"])
     assert json.loads(result.output)["counts"]["image places"] == 3
+
+
+def test_help_names_every_format():
+    told = " ".join(CliRunner().invoke(app, ["export", "--help"]).output.replace("│", " ").split())
+    assert all(f" {name}" in told for name in FORMATS)

@@ -1,12 +1,15 @@
 """Exports, read by what reads such files."""
 
+import hashlib
 import io
 import json
+import tarfile
 
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.export.pin import escaped
 from tests.pipeline.drafts import BLUE, BLUE_ELSEWHERE, BYTES, RED
 from tests.pipeline.export.test_export import run
 
@@ -141,3 +144,95 @@ def test_chat_by_datasets(corpus, tmp_path, monkeypatch):
     assert [part["type"] for part in assistant["content"]] == ["text", "image", "text", "image"]
     assert [part["text"] for part in assistant["content"]] == FIRST_TEXTS
     assert [pixel(image) for image in rows[0]["images"]] == [(255, 0, 0), (0, 0, 255)]
+
+
+def test_nemo(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "nemo", shards=1)
+    [path] = (tmp_path / "x").glob("*.parquet")
+    schema = pq.read_schema(path)
+    assert [field.name for field in schema if not field.nullable] == [
+        "sample_id", "position", "modality",
+    ]  # fmt: skip
+    assert schema.field("binary_content").type == "large_binary"
+    rows = [row for row in pq.read_table(path).to_pylist() if row["sample_id"] == IDS[0]]
+    assert [(row["position"], row["modality"]) for row in rows] == [
+        (-1, "metadata"), (0, "text"), (1, "text"), (2, "image"), (3, "text"), (4, "image"),
+    ]  # fmt: skip
+    assert [row["binary_content"] for row in rows if row["modality"] == "image"] == [
+        BYTES[RED], BYTES[BLUE],
+    ]  # fmt: skip
+    assert rows[3]["content_type"] == "image/png"
+    assert rows[4]["text_content"] == "Then a blue one."
+    assert json.loads(rows[0]["text_content"])["url"] == "https://a.example/one"
+
+
+def test_omnicorpus_by_datasets(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    datasets = pytest.importorskip("datasets")
+    run(corpus, tmp_path / "x", "omnicorpus", "images=tar")
+    files = sorted(str(path) for path in (tmp_path / "x").glob("*.parquet"))
+    rows = list(
+        datasets.load_dataset("parquet", data_files=files, split="train", streaming=True,
+                              cache_dir=str(tmp_path / "cache"))
+    )  # fmt: skip
+    assert rows[0]["images"] == [None, RED, None, BLUE]
+    assert rows[0]["texts"] == FIRST_TEXTS
+    assert [about and about["unsafe_prob"] for about in rows[0]["metadata"]] == [
+        None, 0.25, None, 0.25,
+    ]  # fmt: skip
+    assert rows[2]["general_metadata"]["domain"] == "b.example"
+    # Their loader looks for a file named by the hash of the URL.
+    names = {hashlib.sha256(url.encode()).hexdigest(): BYTES[url]
+             for url in (RED, BLUE, BLUE_ELSEWHERE)}  # fmt: skip
+    assert members(tmp_path / "x") == names
+
+
+def members(folder):
+    found = {}
+    for path in folder.glob("*.tar"):
+        with tarfile.open(path) as archive:
+            found |= {member.name: archive.extractfile(member).read() for member in archive}
+    return found
+
+
+def test_comm_by_torch(corpus, tmp_path):
+    import torch
+
+    run(corpus, tmp_path / "x", "comm", shards=1)
+    [path] = (tmp_path / "x").glob("*.pt")
+    first, second, _ = torch.load(path, weights_only=True)
+    assert (first["data_id"], first["title"]) == (IDS[0], "Two pictures")
+    assert first["summary_info"] == []  # the page begins with a heading
+    [step] = first["step_info"]
+    assert [part["type"] for part in step] == ["text", "text", "image", "text", "image"]
+    found = members(tmp_path / "x")
+    assert [found[part["image_path"]] for part in step if part["type"] == "image"] == [
+        BYTES[RED], BYTES[BLUE],
+    ]  # fmt: skip
+    assert [part["type"] for part in second["summary_info"]] == ["image", "text"]
+
+
+def test_pin(corpus, tmp_path):
+    run(corpus, tmp_path / "x", "pin", shards=1)
+    [path] = (tmp_path / "x").glob("*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    red, blue = lines[0]["content_image"]
+    assert lines[0]["md"] == (
+        "## Two pictures\n\nA red square is here.  It is red.\n\n"
+        f"![a red square]({red})\n\nThen a blue one.\n\n![a blue square]({blue})"
+    )
+    assert [line["id"] for line in lines] == [0, 1, 2]
+    assert lines[0]["quality_signals"] == {"word_count": 12.0}
+    assert members(tmp_path / "x") == {red: BYTES[RED], blue: BYTES[BLUE]}
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("a * b_c", r"a \* b\_c"),
+        ("![x](y) <script>", r"\!\[x\](y) \<script\>"),
+        ("# no heading\n- no list\n1. no number", "\\# no heading\n\\- no list\n1\\. no number"),
+    ],
+)
+def test_pin_takes_a_page_literally(text, markdown):
+    assert escaped(text) == markdown
