@@ -21,6 +21,7 @@ from pipeline.corpus import MANIFEST, corpus_digest
 from pipeline.earlier import earlier_signatures
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
+from pipeline.progress import Progress
 from pipeline.takedown import log_digest, read_log
 from schemas.corpus import ALL_TABLES, SCHEMA_VERSION
 from stages import files
@@ -108,6 +109,8 @@ def run(
     )
     tallies: list[dict[str, Any]] = []
     shards: list[dict[str, Any]] = []
+    known = 0 if config.read.cc_index or not all(warc.size for warc in warcs) else size
+    progress = Progress(output, list(plan.phases), known, console)
     ran = False
     for phase in plan.phases:
         sections = [settings[name] for name in SECTIONS[phase]]
@@ -116,8 +119,10 @@ def run(
         result = _finished(plan, phase, fingerprint)
         if result:
             console.print(f"{phase}: finished earlier, skipped")
+            progress.finished(phase, result["tallies"], "skipped")
         else:
-            result = _run_phase(plan, phase, fingerprint, options, console)
+            result = _run_phase(plan, phase, fingerprint, options, console, progress)
+            progress.finished(phase, result["tallies"])
             ran = True
         tallies += result["tallies"]
         shards += result["corpus"]
@@ -128,6 +133,7 @@ def run(
     if plan.takedowns:
         manifest["takedowns"] = read_log(output)
     _publish(plan, manifest)
+    progress.done()
     return manifest
 
 
@@ -199,7 +205,12 @@ def _finished(plan: Plan, phase: str, fingerprint: str) -> dict[str, Any] | None
 
 
 def _run_phase(
-    plan: Plan, phase: str, fingerprint: str, options: PipelineOptions, console: Console
+    plan: Plan,
+    phase: str,
+    fingerprint: str,
+    options: PipelineOptions,
+    console: Console,
+    progress: Progress,
 ) -> dict[str, Any]:
     folder = plan.folder(phase)
     stale = [folder]
@@ -211,7 +222,7 @@ def _run_phase(
     takedowns = log_digest(plan.output)  # as the phase finds it
     _remove(stale)
     files.write_atomically(files.join(folder, STARTED), b"")
-    with console.status(f"{phase} ..."):
+    with progress.watching(phase, folder):
         pipeline = beam.Pipeline(options=options)
         plan.phases[phase](pipeline, plan)
         pipeline.run().wait_until_finish()

@@ -18,6 +18,7 @@ from schemas.outcome import Door, Failure, Kind, Rejection, Tally
 from schemas.table import WrittenFile
 from stages import files
 from stages.doors import at_bundle_end, identify
+from stages.progress import note, open_progress
 from stages.read_rows import RESULT
 from stages.write_rows import WriteRows
 
@@ -81,7 +82,8 @@ class Ledger:
     def _write_outcomes(
         self, label: str, table: str, row_type: type, rows: PCollection
     ) -> PCollection[WrittenFile]:
-        self._counts.append(rows | f"Count {label}" >> beam.ParDo(_Count(_outcome_key, table)))
+        count = beam.ParDo(_Count(_outcome_key, self.directory, table))
+        self._counts.append(rows | f"Count {label}" >> count)
         writer = WriteRows(
             table, self.directory, row_type, _element_id, self.buckets, OUTCOME_BYTES
         )
@@ -116,7 +118,7 @@ class Ledger:
         )
 
     def _count(self, stage: str, door: str, elements: PCollection) -> PCollection:
-        count = beam.ParDo(_Count(_stage_key, stage, door))
+        count = beam.ParDo(_Count(_stage_key, self.directory, stage, door))
         self._counts.append(elements | f"Count {stage} {door}" >> count)
         return elements
 
@@ -124,15 +126,19 @@ class Ledger:
 class _Count(beam.DoFn):
     """Counts elements by a key; one pair for each key and bundle leaves it."""
 
-    def __init__(self, key: Callable[..., str], *arguments: str):
+    def __init__(self, key: Callable[..., str], directory: str, *arguments: str):
         self._key = key
+        self._directory = directory
         self._arguments = arguments
 
     def start_bundle(self):
         self._counter: Counter[str] = Counter()
+        open_progress(self._directory)
 
     def process(self, element: Any) -> Iterable[tuple[str, int]]:
-        self._counter[self._key(element, *self._arguments)] += 1
+        key = self._key(element, *self._arguments)
+        self._counter[key] += 1
+        note(key)
         return ()
 
     def finish_bundle(self) -> Iterable[Any]:

@@ -37,6 +37,7 @@ from stages.inputs import (
     seekable_size,
     wacz_members,
 )
+from stages.progress import READ_BYTES, note
 from stages.warc.payload import PayloadTooLarge
 from stages.warc.reader import (
     MAX_PAYLOAD,
@@ -460,9 +461,12 @@ def read_part(
     """
     try:
         with open_input(file.path) as stream:
+            at = start
             for found in read_records(
                 stream, file.name, config.max_payload_bytes, start, stop, claim
             ):
+                note(READ_BYTES, found.offset - at)
+                at = found.offset
                 if capture := _told(found, file):
                     yield capture
     except Exception as error:  # noqa: BLE001 - the failed door

@@ -25,9 +25,10 @@ from stages.imaging.fetched import (
 )
 from stages.imaging.http_client import Elsewhere, HttpClient, Quest, Response, Trial
 from stages.imaging.opt_out import check_listed
-from stages.imaging.refusal import Reason, Refused
+from stages.imaging.refusal import UNANSWERED, Reason, Refused
 from stages.imaging.sources import Check
 from stages.imaging.urls import host_of
+from stages.progress import FETCHED, UNFETCHED, note, note_failing_host
 
 # A row of the store; where to ask in the next round; a fault of ours.
 Outcome = Known | Quest | Exception
@@ -187,10 +188,14 @@ class FetchShard:
             n_bytes=len(response.body),
             consent=response.consent,
         )
+        note(FETCHED)
         self._writer.add(fetched, response.body)
 
     def _note(self, quest: Quest, refusal: Refused, trial: Trial | None = None) -> None:
         trial = trial or Trial(0.0, quest.at)
+        note(UNFETCHED)
+        if refusal.reason in UNANSWERED:
+            note_failing_host(host_of(trial.at))
         self._writer.add(
             Fetched(
                 url=quest.url,

@@ -72,6 +72,23 @@ PASSING = frozenset(
     }
 )
 
+# The host did not answer, or not as one that is well.
+UNANSWERED = frozenset(
+    {
+        Reason.HTTP_5XX,
+        Reason.ROBOTS_UNREACHABLE,
+        Reason.HOST_DOWN,
+        Reason.DNS,
+        Reason.CONNECTION,
+        Reason.RESET,
+        Reason.CUT_SHORT,
+        Reason.PROTOCOL,
+        Reason.TLS,
+        Reason.TIMEOUT,
+        Reason.DEADLINE,
+    }
+)
+
 
 class Refused(Exception):
     """There is no picture to be had, and that is no fault of ours."""
