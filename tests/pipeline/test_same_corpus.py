@@ -9,18 +9,66 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+from pipeline.run import run as run_in_process
 
 WEFT = Path(sys.executable).parent / "weft"
 PHASES = ["extract", "dedup", "images", "dedup_images", "assemble"]
 
 
-def command(crawl, output, *beam):
-    return [WEFT, "run", "sample", "--input", crawl, "--output", output, "--", *beam]
+# Every kind of deduplication, beside what the preset does.
+CONFIG = """
+extends: sample
+filter_text: {{mask: {{}}}}
+deduplicate:
+  url: {{canonical_link: true}}
+  benchmarks: {{texts: [{folder}/benchmark.txt], ngram: 8}}
+  against: [{folder}/earlier]
+deduplicate_by_images: {{image_set: {{}}, joint: {{}}}}
+deduplicate_images: {{threshold: 0.98, cells: 3}}
+"""
+TEXT_ONLY = """
+extends: sample
+deduplicate: {url: {canonical_link: true}}
+gather_images: null
+clip: null
+heads: null
+deduplicate_by_images: null
+place_images: {method: dom, min_max_similarity: null, min_similarity: null}
+filter_images: null
+"""
 
 
-def run(crawl, output, *beam):
-    done = subprocess.run(command(crawl, output, *beam), capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def config(sample_crawl, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("config")
+    text_only = folder / "text_only.yaml"
+    text_only.write_text(TEXT_ONLY)
+    earlier = folder / "earlier"
+    run_in_process(str(text_only), [str(sample_crawl / "sample-00003.warc")], str(earlier))
+    [row, *_] = pq.read_table(earlier / "documents", columns=["text_list"]).to_pylist()
+    (folder / "benchmark.txt").write_text(" ".join(row["text_list"][:3]))
+    path = folder / "config.yaml"
+    path.write_text(CONFIG.format(folder=folder))
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(sample_crawl, config, tmp_path_factory):
+    """What one worker makes."""
+    folder = tmp_path_factory.mktemp("corpus") / "corpus"
+    run_in_process(str(config), [str(sample_crawl)], str(folder))
+    return folder
+
+
+def command(config, crawl, output, *beam):
+    return [WEFT, "run", config, "--input", crawl, "--output", output, "--", *beam]
+
+
+def run(*arguments):
+    done = subprocess.run(command(*arguments), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -29,9 +77,9 @@ def digest(corpus):
     return json.loads((corpus / "manifest.json").read_text())["digest"]
 
 
-def kill_in(phase, crawl, output):
+def kill_in(phase, config, crawl, output):
     """Starts a run and kills it with all its children as soon as it works on a phase."""
-    process = subprocess.Popen(command(crawl, output), start_new_session=True,
+    process = subprocess.Popen(command(config, crawl, output), start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     started = output / "_work" / phase / "started"
     while not started.exists():
@@ -41,29 +89,38 @@ def kill_in(phase, crawl, output):
     process.wait()
 
 
-def test_killed_in_every_phase_and_run_again(sample_crawl, sample_corpus, tmp_path):
+def test_every_kind_of_deduplication_finds_something(corpus):
+    rejected = pq.read_table(corpus / "rejected", columns=["stage", "rule", "reason"]).to_pylist()
+    assert {row["rule"] for row in rejected if row["stage"].startswith("deduplicate")} == {
+        "exact_url", "exact_text", "near_duplicate", "benchmark", "repeated_paragraph",
+        "semantic_duplicate",
+    }  # fmt: skip
+    kept = pq.read_table(corpus / "documents", columns=["warc_file"])["warc_file"].to_pylist()
+    assert set(kept) == {f"sample-0000{i}.warc.gz" for i in range(3)}, "the fourth was seen earlier"
+
+
+def test_killed_in_every_phase_and_run_again(config, sample_crawl, corpus, tmp_path):
     for phase in PHASES:
-        kill_in(phase, sample_crawl, tmp_path)
+        kill_in(phase, config, sample_crawl, tmp_path)
         assert not (tmp_path / "manifest.json").exists()
-    said = run(sample_crawl, tmp_path)
+    said = run(config, sample_crawl, tmp_path)
     for phase in PHASES[:-1]:
         assert f"{phase}: finished earlier, skipped" in said
     assert "assemble: done" in said
-    assert digest(tmp_path) == digest(sample_corpus)
+    assert digest(tmp_path) == digest(corpus)
 
 
 def test_a_changed_placement_fetches_and_extracts_nothing_again(
-    sample_crawl, sample_corpus, tmp_path
+    config, sample_crawl, corpus, tmp_path
 ):
     output = tmp_path / "corpus"
-    shutil.copytree(sample_corpus, output)
-    change = ["--set", "place_images.min_similarity=0.95"]
-    again = command(sample_crawl, output)
-    again[3:3] = change
+    shutil.copytree(corpus, output)
+    again = command(config, sample_crawl, output)
+    again[3:3] = ["--set", "place_images.min_similarity=0.95"]
     said = subprocess.run(again, check=True, capture_output=True, text=True)
     for phase in PHASES[:-1]:
         assert f"{phase}: finished earlier, skipped" in said.stdout + said.stderr
-    assert digest(output) != digest(sample_corpus)
+    assert digest(output) != digest(corpus)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +129,18 @@ def test_a_changed_placement_fetches_and_extracts_nothing_again(
         ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
         ["--runner=pipeline.spark.PySparkRunner", "--spark_master=local[4]"],
     ],
-    ids=["two workers", "spark"],
+    ids=["two workers", "spark, four workers"],
 )
-def test_another_engine_makes_the_same_corpus(beam, sample_crawl, sample_corpus, tmp_path):
-    split = command(sample_crawl, tmp_path, *beam)
+def test_another_engine_makes_the_same_corpus(beam, config, sample_crawl, corpus, tmp_path):
+    split = command(config, sample_crawl, tmp_path, *beam)
     split[3:3] = ["--set", "read.split_bytes=50000"]  # each WARC is read in several parts
     subprocess.run(split, check=True, capture_output=True)
-    assert digest(tmp_path) == digest(sample_corpus)
+    assert digest(tmp_path) == digest(corpus)
 
 
-def test_the_order_of_the_inputs_does_not_matter(sample_crawl, sample_corpus, tmp_path):
+def test_the_order_of_the_inputs_does_not_matter(config, sample_crawl, corpus, tmp_path):
     warcs = sorted(sample_crawl.glob("*.warc*"), reverse=True)
     inputs = [part for warc in warcs for part in ("--input", warc)]
-    arguments = [WEFT, "run", "sample", *inputs, "--output", tmp_path]
+    arguments = [WEFT, "run", config, *inputs, "--output", tmp_path]
     subprocess.run(arguments, check=True, capture_output=True)
-    assert digest(tmp_path) == digest(sample_corpus)
+    assert digest(tmp_path) == digest(corpus)
