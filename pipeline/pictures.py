@@ -1,12 +1,18 @@
-"""Small pictures for a page to look at: of a corpus's images, and of those that were rejected.
+"""Small pictures for a page to look at: of a corpus's images, and of those that were rejected; and
+how rejected documents begin.
 
-A rejected image is in no table. Its bytes may still lie in the store of the run that judged it, in
-that of what was fetched, or in the crawl's own record; there they are looked for, and where they
-are nowhere there is no picture.
+What was rejected is in no table. The bytes of an image may still lie in the store of the run that
+judged it, in that of what was fetched, or in the crawl's own record; there they are looked for, and
+where they are nowhere there is no picture. The text of a document lies in the run's own files if it
+came as far as deduplication.
+
+Nothing is shown of a corpus from which something was taken down: what has to be gone may lie there
+under any name.
 """
 
 import io
 import os
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +24,7 @@ from pipeline.corpus import WORK, Corpus, join, listed, open_parquet
 
 SIDE = 320
 QUALITY = 70
+EXCERPT = 240  # characters
 MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -39,14 +46,10 @@ def thumbnail(data: bytes) -> bytes | None:
 
 
 def rejected_thumbnails(corpus: Corpus, urls: Iterable[str]) -> dict[str, bytes]:
-    """Pictures of images that were rejected, by URL.
-
-    None are shown of a corpus from which something was taken down: a picture that has to be gone
-    may lie in the crawl under any URL.
-    """
+    """Pictures of images that were rejected, by URL."""
     wanted = set(urls)
     found: dict[str, bytes] = {}
-    if not wanted or "takedowns.jsonl" in listed(corpus.path):
+    if not wanted or _has_takedowns(corpus):
         return found
     for find in (_stored, _fetched, _in_crawl):
         for url, data in find(join(corpus.path, WORK), wanted - found.keys()):
@@ -56,9 +59,25 @@ def rejected_thumbnails(corpus: Corpus, urls: Iterable[str]) -> dict[str, bytes]
     return found
 
 
+def rejected_texts(corpus: Corpus, doc_ids: Iterable[str]) -> dict[str, str]:
+    """How documents that were rejected begin, by id."""
+    if _has_takedowns(corpus):
+        return {}
+    folder = join(corpus.path, f"{WORK}/extract/documents")
+    found = {}
+    for row in _rows(folder, "doc_id", set(doc_ids), ["doc_id", "nodes.list.element.text"]):
+        text = " ".join(node["text"] for node in row["nodes"] if node["text"])
+        found[row["doc_id"]] = textwrap.shorten(text, EXCERPT, placeholder=" …")
+    return found
+
+
+def _has_takedowns(corpus: Corpus) -> bool:
+    return "takedowns.jsonl" in listed(corpus.path)
+
+
 def _stored(work: str, urls: set[str]) -> Iterator[tuple[str, bytes]]:
     """Images that were rejected after they were stored."""
-    for row in _rows(join(work, "images/store"), urls, ["url", "data"]):
+    for row in _rows(join(work, "images/store"), "url", urls, ["url", "data"]):
         yield row["url"], row["data"]
 
 
@@ -78,7 +97,7 @@ def _fetched(work: str, urls: set[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_crawl(work: str, urls: set[str]) -> Iterator[tuple[str, bytes]]:
-    rows = list(_rows(join(work, "extract/locations"), urls, None))
+    rows = list(_rows(join(work, "extract/locations"), "url", urls, None))
     if not rows:
         return
     from schemas.arrow import from_row
@@ -107,14 +126,16 @@ def _read(source: Any, places: Iterable[Any]) -> Iterator[tuple[str, bytes]]:
             continue  # the crawl's file may be elsewhere by now
 
 
-def _rows(folder: str, urls: set[str], columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    """Rows of the Parquet files of a folder whose ``url`` is wanted."""
-    values = pa.array(sorted(urls), pa.string())
-    for name in listed(folder) if urls else ():
+def _rows(
+    folder: str, key: str, wanted: set[str], columns: list[str] | None
+) -> Iterator[dict[str, Any]]:
+    """Rows of the Parquet files of a folder whose `key` is wanted."""
+    values = pa.array(sorted(wanted), pa.string())
+    for name in listed(folder) if wanted else ():
         if not name.endswith(".parquet"):
             continue
         file = open_parquet(join(folder, name))
         for group in range(file.num_row_groups):
-            mask = pc.is_in(file.read_row_group(group, columns=["url"])["url"], values)
+            mask = pc.is_in(file.read_row_group(group, columns=[key])[key], values)
             if pc.any(mask).as_py():
                 yield from file.read_row_group(group, columns=columns).filter(mask).to_pylist()

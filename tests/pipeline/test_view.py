@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.corpus import open_corpus
-from pipeline.pictures import rejected_thumbnails, thumbnail
+from pipeline.pictures import rejected_texts, rejected_thumbnails, thumbnail
 from pipeline.plots import host_of, rule_options
 from pipeline.view import href, report
 from tests.pipeline.drafts import RED, png
@@ -379,6 +379,18 @@ def test_an_owner_who_said_no_is_not_shown(sample_corpus):
         assert "<img" not in example
 
 
+def test_rejected_documents_show_how_they_begin(sample_corpus):
+    corpus = open_corpus(str(sample_corpus))
+    rows = [row for _, _, table in corpus.batches("rejected", ["kind", "stage", "element_id"])
+            for row in table.to_pylist() if row["kind"] == "document"]  # fmt: skip
+    removed = {row["element_id"] for row in rows if row["stage"] == "deduplicate"}
+    early = {row["element_id"] for row in rows if row["stage"] == "filter_text"}
+    found = rejected_texts(corpus, removed | early)
+    assert found.keys() == removed
+    assert all(100 < len(text) <= 240 and text.endswith(" …") for text in found.values())
+    assert found[min(removed)] in page_of(sample_corpus, documents=0).text
+
+
 def test_what_was_taken_down_has_no_pictures(sample_corpus, tmp_path):
     folder = tmp_path / "corpus"
     (folder / "_work").parent.mkdir()
@@ -391,8 +403,13 @@ def test_what_was_taken_down_has_no_pictures(sample_corpus, tmp_path):
         if row["rule"] == "image_frequency"
     )
     assert rejected_thumbnails(open_corpus(str(folder)), [url])
+    corpus = open_corpus(str(sample_corpus))
+    texts = [i for _, _, table in corpus.batches("documents", ["doc_id"])
+             for i in table["doc_id"].to_pylist()]  # fmt: skip
+    assert rejected_texts(open_corpus(str(folder)), texts)
     (folder / "takedowns.jsonl").write_text("{}")
     assert rejected_thumbnails(open_corpus(str(folder)), [url]) == {}
+    assert rejected_texts(open_corpus(str(folder)), texts) == {}
 
 
 # --- two corpora ------------------------------------------------------------------------------
@@ -428,6 +445,7 @@ def test_two_corpora_side_by_side(pair):
         [["Blue again.", [0]]], [["Blue for ever.", [0]]],
     ]  # fmt: skip
     assert len(entries[2]["sides"]) == 1
+    assert page_of(*pair, documents=0).data["entries"] == []
     assert "A filter text word count too short 1" in page.text
     assert "heads.nsfw (not set) " not in page.text
     assert "2 documents in both 1 documents only in A 0 documents only in B" in " ".join(

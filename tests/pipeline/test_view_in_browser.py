@@ -46,7 +46,7 @@ def opened(browser, tmp_path):
             page.on("request", lambda request: heard.append(request.url[:100])
                     if request.url[:5] not in ("file:", "data:") else None)  # fmt: skip
         page.goto(path.as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready !== undefined")
+        page.locator("html[data-ready]").wait_for(state="attached")
         return page
 
     yield open_page
@@ -207,7 +207,7 @@ def test_blurred_pictures_are_shown_on_a_click_or_a_key(opened, tmp_path, draft)
 def test_a_link_leads_to_a_document_on_another_page(opened, thirty):
     page = opened(thirty)
     page.evaluate(f"location.hash = '{30:032x}'")
-    page.wait_for_function(f"document.activeElement.id === '{30:032x}'")
+    page.locator(f"[id='{30:032x}']:focus").wait_for()
     page.locator(".card:focus .chip[href]").first.click()
     assert page.evaluate("document.querySelector(':target').className").startswith("picture")
 
@@ -279,8 +279,7 @@ def test_the_policy_stops_what_escaping_let_through(opened, hostile):
 
 
 def test_a_large_corpus(opened, tmp_path, draft):
-    """Measured of 10,000 of these documents with a photograph each, all of them in the page: see
-    `pipeline.view`. Here are fewer, so that the suite stays fast."""
+    """Size and time are measured by scripts/bench/view.py; here, what they rest on."""
     buffer = io.BytesIO()
     Image.effect_noise((640, 480), 80).convert("RGB").save(buffer, "jpeg")
     for row in draft.images:
