@@ -5,6 +5,7 @@ Beam and the models are imported by ``run`` only, when it starts: the rest must 
 
 import dataclasses
 import logging
+import os
 import re
 import sys
 import traceback
@@ -904,23 +905,53 @@ def explain(
     name: Annotated[
         str, typer.Argument(metavar="CONFIG", help="A config or a preset.", show_default=False)
     ],
+    page: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PAGE]",
+            help="An HTML file, a WARC file (with --offset) or a corpus (with --url).",
+            show_default=False,
+        ),
+    ] = "",
+    url: Annotated[
+        str, typer.Option(help="Address of the page; in a corpus also its id.", show_default=False)
+    ] = "",
+    offset: Annotated[
+        int,
+        typer.Option(
+            help="Byte offset of the page's record in the WARC file; --url tells several apart.",
+            min=-1,
+        ),
+    ] = -1,
     sets: SetsOption = None,
     dedup: Annotated[
         bool, typer.Option("--dedup", help="What deduplication compares, and what it finds.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a config does, computed from its settings alone.
+    """Say what a config makes of one page, rule by rule, or what it does at all.
+
+    All rules are asked, also those that a run would not have come to. What needs the whole crawl,
+    deduplication and images, is told of pages of a corpus.
 
     **Examples**
+
+        weft explain obelics page.html --url https://example.org/page
+
+        weft explain obelics crawl.warc.gz --offset 1234 --json
+
+        weft explain obelics corpus/ --url https://example.org/page
 
         weft explain sample --dedup
 
         weft explain sample --dedup --set deduplicate.minhash.bands=25 --json
     """
-    if not dedup:
-        raise UserError("explain: say what is to be explained: --dedup")
+    if dedup == bool(page):
+        raise UserError("explain: say what is to be explained: a page, or --dedup")
     _hush()
+    if page:
+        _explain_page(name, page, url, offset, sets or [], as_json)
+        return
     from pipeline import explain as of
     from pipeline.config import load_config
 
@@ -929,6 +960,28 @@ def explain(
         print_json(found)
     else:
         of.print_dedup(found, output_console())
+
+
+def _explain_page(
+    name: str, page: str, url: str, offset: int, sets: list[str], as_json: bool
+) -> None:
+    from pipeline import explain_page as of
+    from pipeline.config import load_config
+    from pipeline.corpus import open_corpus
+
+    config = load_config(name, sets)
+    if offset >= 0:
+        found, show = of.explain_page(of.page_of_record(page, offset, url), config), of.print_page
+    elif "://" in page or os.path.isdir(page):
+        if not url:
+            raise UserError("explain: say which page of the corpus: --url URL")
+        found, show = of.explain_document(open_corpus(page), url, config), of.print_document
+    else:
+        found, show = of.explain_page(of.page_of_file(page, url), config), of.print_page
+    if as_json:
+        print_json(found)
+    else:
+        show(found, output_console())
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ SECONDS = 2.0
 SECONDS_REMOTE = 30.0
 SECONDS_A_LINE = 30.0
 # So little tells nothing of the rest.
-_LEAST_SHARE, _LEAST_SECONDS = 0.01, 4.0
+_LEAST_SHARE, _LEAST_SECONDS = 0.05, 4.0
 _DOORS = [str(door) for door in Door]
 
 
@@ -131,7 +131,8 @@ def report(
         seconds,
         stages,
         pages,
-        kept / settled if settled else None,
+        # What is rejected first is counted first: before any is kept the share says nothing.
+        kept / settled if kept else None,
         counts[FETCHED],
         counts[UNFETCHED],
         dict(sorted(hosts.items(), key=lambda host: (-host[1], host[0]))),

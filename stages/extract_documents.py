@@ -79,7 +79,7 @@ class _Extract(beam.DoFn):
         found = self._guard.extract(page.body, page.url, page.header("content-type"))
         for image in found.dropped:
             yield _dropped(page, image)
-        if reason := _reason(found, self.config):
+        if reason := reason_against(found, self.config):
             detail = found.detail or found.metadata.title[:_DETAIL_LENGTH]
             objection = Objection(RULE, reason, float(len(found.nodes)), detail)
             yield rejected(page, STAGE, objection)
@@ -87,7 +87,8 @@ class _Extract(beam.DoFn):
             yield to_document(page, found)
 
 
-def _reason(found: Extraction, config: ExtractionConfig) -> Reason | None:
+def reason_against(found: Extraction, config: ExtractionConfig) -> Reason | None:
+    """Why an extraction becomes no document."""
     if found.refused:
         return Reason(found.refused)
     if not found.nodes:
