@@ -11,7 +11,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_BOM_BYTES = tuple(mark for mark, _ in _BOMS)
+BOMS = tuple(mark for mark, _ in _BOMS)
 _META = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([a-zA-Z0-9_.:-]{2,40})", re.I)
 _PARAMETER = re.compile(r"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
@@ -62,7 +62,7 @@ def python_codec(label: str) -> str | None:
 
 def to_utf8(body: bytes, content_type: str = "") -> bytes:
     """The page in UTF-8; the body itself where it is that already. See `decode`."""
-    if not body.startswith(_BOM_BYTES):
+    if not body.startswith(BOMS):
         try:
             body.decode("utf-8")
             return body

@@ -15,15 +15,13 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import unescape
-from typing import Any
 
-import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 
 from schemas.document import Image, Node, Role, Text
-from stages.extraction.charset import decode
+from stages.extraction.charset import BOMS, decode
 from stages.extraction.config import ExtractionConfig
-from stages.extraction.extract import DroppedImage, Extraction, parse
+from stages.extraction.extract import DroppedImage, Extraction
 from stages.extraction.judge import (
     Judged,
     Reason,
@@ -32,7 +30,7 @@ from stages.extraction.judge import (
     judge_size,
     links_away,
 )
-from stages.extraction.metadata import Metadata, linked_data, read_metadata
+from stages.extraction.metadata import READ_NAMES, Metadata, linked_data, read_metadata
 from stages.extraction.sources import (
     Sources,
     declared_size,
@@ -47,28 +45,24 @@ from stages.extraction.walk import TooComplex
 # A token is \x02, a letter, a number and \x03: control characters, which no rule of resiliparse
 # looks at. Those of the page itself are taken out before.
 _BLANK_CONTROL = bytes(32 if c < 32 and c not in (9, 10, 13) else c for c in range(256))
-_TOKEN = re.compile("\x02([a-z])([0-9]{1,7})\x03")
+_SHOWN = re.compile("\x02i([0-9]{1,7})\x03")
 _TAGS = re.compile(rb"<[^>]*>")
-# Elements with text of theirs that is not read, and with the page's own words on itself.
-_HEAD_TAGS = re.compile(
-    rb"<(?:meta|META|base|BASE)\s[^>]*>|<(?:title|TITLE)[^>]*>[^<]*</(?:title|TITLE)>|<(?:html|HTML)\s[^>]*>|<(?:link|LINK)\s[^>]*\b(?:license|canonical)\b[^>]*>"
-)
-_HEAD_BYTES = 50_000
-# A link that may name the licence; so many places that say so are looked at.
-_LINK = re.compile(rb"<(?:a|link)\s[^>]*$")
+_ABOUT_LINK = re.compile(rb"canonical|license")
+# So many places that speak of a licence are looked at.
 _MARKS = 10
+_MAX_HEADLINE = 50_000
 # Fewer elements cannot lie deep enough to cost anything.
 _SURELY_FLAT = 4_000
 # Elements whose end tag may be left out do not nest, whatever is left out.
 _NESTING = re.compile(
-    rb"<(/?)(?!(?:p|li|d[dt]|t[rdh]|thead|tbody|tfoot|option|optgroup|r[bpt]|colgroup|col|br|hr|img"
-    rb"|input|meta|link|source|wbr|area|base|embed|track|param|html|head|body)[\s>/])[a-z]"
+    r"<(/?)(?!(?:p|li|d[dt]|t[rdh]|thead|tbody|tfoot|option|optgroup|r[bpt]|colgroup|col|br|hr|img"
+    r"|input|meta|link|source|wbr|area|base|embed|track|param|html|head|body)[\s>/])[a-z]"
 )
 # resiliparse takes a list that lies close below the body for the menu of the site.
 _WRAPPER = b"<div><div><div>"
 _TEX = re.compile(rb'<annotation[^>]*encoding="application/x-tex"[^>]*>([^<]*)', re.I)
 _CAPTION = re.compile(
-    rb'(<(?:p|div|span|small|dd|td|em)\s(?=[^>]{0,200}class="[^">]{0,100}aption)[^>]*>)'
+    r'(<(?:p|div|span|small|dd|td|em)\s(?=[^>]{0,200}class="[^">]{0,100}aption)[^>]*>)', re.I
 )
 _NEAR = 1_000
 _LABEL = 100
@@ -76,60 +70,80 @@ _AROUND = 1_500
 _SMALL = 300
 _MAX_CAPTION = 1_000
 _CONTAINER = re.compile(rb"<(/?)(div|section|ul|ol|li|span|p|td|form|figure|header)(?=[\s>])[^>]*>")
-_NAMES = re.compile(rb"\s(?:class|id|role)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_NAMES = re.compile(rb"\s(?:class|id|role)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.I)
 _SRC = re.compile(rb"\ssrc\s*=\s*[\"']?([^\"'\s>]+)", re.I)
 _NAME_END = re.compile(r"<[^\s/>]*")
 
-# What the scan stops at, by what is done there: comments, elements to cut, images, and tags that a
-# token stands for.
-_COMMENT, _CUT, _IMAGE, _NOSCRIPT, _TAG = range(5)
+# What the scan stops at, by what is done there: comments, elements to cut, images, what the page
+# says of itself, and tags that a token stands for.
+_COMMENT, _RAW, _CUT, _IMAGE, _NOSCRIPT, _ABOUT, _TAG, _CLOSED = range(8)
+_CUT_TAGS = (
+    b"svg nav aside footer select iframe object video audio canvas template textarea button "
+    b"datalist dialog".split()
+)
 _KINDS = {
     b"!--": _COMMENT,
     b"noscript": _NOSCRIPT,
+    **dict.fromkeys((b"script", b"style"), _RAW),
+    **dict.fromkeys(_CUT_TAGS, _CUT),
     **dict.fromkeys(
-        b"script style svg nav aside footer select iframe object video audio canvas template "
-        b"textarea button datalist dialog".split(),
-        _CUT,
+        (b"/" + tag for tag in (b"script", b"style", b"noscript", *_CUT_TAGS)), _CLOSED
     ),
     **dict.fromkeys(b"img image input amp-img amp-anim".split(), _IMAGE),
+    **dict.fromkeys(b"meta link title base".split(), _ABOUT),
     **dict.fromkeys(
         b"figure /figure figcaption /figcaption picture /picture source blockquote /blockquote "
-        b"time /time main /main math header h1".split(),
+        b"time /time main /main math header h1 html body".split(),
         _TAG,
     ),
 }
-# By first letters, which is a third of the time of a list of the names.
+# By first letters, which is a third of the time of a list of the names. The last is any tag with a
+# capital.
 _STOP = re.compile(
-    rb"<(!--|(?:s(?:cript|tyle|vg|elect|ource)|n(?:av|oscript)|a(?:side|udio|mp-img|mp-anim)"
-    rb"|i(?:mg|mage|nput|frame)|f(?:igure|igcaption|ooter)|header|p(?:icture)|b(?:lockquote|utton)"
-    rb"|t(?:ime|emplate|extarea)|ma(?:in|th)|h1|object|video|canvas|dialog|datalist"
-    rb"|/(?:fig(?:ure|caption)|picture|blockquote|time|main))(?=[\s/>]))"
+    rb"<(?:(!--|(?:s(?:cript|tyle|vg|elect|ource)|n(?:av|oscript)|a(?:side|udio|mp-img|mp-anim)"
+    rb"|i(?:mg|mage|nput|frame)|f(?:igure|igcaption|ooter)|h(?:eader|1|tml)|picture"
+    rb"|b(?:lockquote|utton|ody|ase)|t(?:ime|emplate|extarea|itle)|m(?:eta|ain|ath)|link|object"
+    rb"|video|canvas|d(?:ialog|atalist)"
+    rb"|/(?:s(?:cript|tyle|vg|elect)|n(?:av|oscript)|a(?:side|udio)|f(?:ig(?:ure|caption)|ooter)"
+    rb"|picture|b(?:lockquote|utton)|t(?:ime|emplate|extarea)|main|iframe|object|video|canvas"
+    rb"|d(?:ialog|atalist)))(?=[\s/>]))|[A-Z]|/[A-Z])"
 )
-_INNER_IMAGE = re.compile(rb"<(img|amp-img|amp-anim|image|input)(?=[\s/])")
+# Of the meta elements, those that the metadata is read from; the common form, and any.
+_PLAIN_META = re.compile(
+    rb"<meta\s+(property|name|itemprop)=\"([^\"<>]*)\"\s+content=\"([^\"<>]*)\"\s*/?>"
+)
+_META_NAME = re.compile(rb"(?:name|property|itemprop)\s*=\s*[\"']?\s*([^\s\"'>]+)")
 # A tag with its quoted values; possessive, so that an odd quote costs one pass.
 _WHOLE_TAG = re.compile(rb"<[^>\"']*+(?:(?:\"[^\"]*+\"|'[^']*+')[^>\"']*+)*+>")
 _ATTRIBUTE = re.compile(
     r"([^\s=>\"'/<][^\s=>/]*)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+)))?"
 )
-_STEPS = re.compile("<(/?)(h[1-6]|p|ul|ol|li|pre|br)>|\n+|\x02([a-z])([0-9]{1,7})\x03")
+_STEPS = re.compile(
+    "<(p|h[1-6]|li)>([^<\n\t\x02]*)</(?:p|h[1-6]|li)>\\s*"  # a whole block
+    "|<(/?)(h[1-6]|p|ul|ol|li|pre|br)>|\n+|\x02([a-z])([0-9]{1,7})\x03"
+)
 
 
 class Tag:
-    """A tag of the page as sources.py and judge.py ask for it: an element without a tree."""
+    """A tag of the page as sources.py, judge.py and metadata.py ask for it: an element without a
+    tree. `text`: of a script what it holds, of others the text in it."""
 
-    __slots__ = ("_attributes", "picture", "sources", "tag", "text")
+    __slots__ = ("_attributes", "picture", "source", "sources", "tag", "text")
 
-    def __init__(self, text: bytes, tag: str, picture: "Tag | None" = None) -> None:
-        self.text = text
+    def __init__(
+        self, source: bytes, tag: str, picture: "Tag | None" = None, text: str = ""
+    ) -> None:
+        self.source = source
         self.tag = tag
         self.picture = picture
+        self.text = text
         self.sources: list[Tag] = []
         self._attributes: dict[str, str] | None = None
 
     @property
     def attrib(self) -> dict[str, str]:
         if self._attributes is None:
-            self._attributes = _attributes(self.text)
+            self._attributes = _attributes(self.source)
         return self._attributes
 
     def get(self, name: str) -> str | None:
@@ -139,8 +153,11 @@ class Tag:
         if self.picture is not None:
             yield self.picture
 
-    def iter(self, tag: str) -> Iterator["Tag"]:
-        return iter(self.sources)
+    def iter(self, *tags: str) -> Iterator["Tag"]:
+        return (source for source in self.sources if source.tag in tags)
+
+    def itertext(self) -> Iterator[str]:
+        yield self.text
 
 
 def _attributes(tag: bytes) -> dict[str, str]:
@@ -153,17 +170,33 @@ def _attributes(tag: bytes) -> dict[str, str]:
     return found
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Tag):
     """An image element. `start`: offset of its tag; `figure`: number of the figure that it lies in;
     `inside`: the element that it was cut out with; `copy_of`: the image that it stands in for where
     no script runs."""
 
-    element: Tag
-    start: int
-    figure: int = 0
-    inside: str = ""
-    copy_of: int = -1
+    __slots__ = ("copy_of", "figure", "inside", "start")
+
+    def __init__(
+        self,
+        source: bytes,
+        tag: str,
+        start: int,
+        figure: int,
+        picture: Tag | None = None,
+        inside: str = "",
+    ) -> None:
+        # Not through Tag's: a page holds many.
+        self.source = source
+        self.tag = tag
+        self.picture = picture
+        self.text = ""
+        self.sources = []
+        self._attributes = None
+        self.start = start
+        self.figure = figure
+        self.inside = inside
+        self.copy_of = -1
 
 
 @dataclass(slots=True)
@@ -171,15 +204,17 @@ class _Cut:
     """A page cut down to what may be content.
 
     Attributes:
-      source, low: the page without scripts, in UTF-8; the same in lower case.
-      html: the same for resiliparse, with tokens.
+      source, low: the page in UTF-8; the same in lower case.
+      html: what may be content, with tokens.
       images: every image element in document order.
+      about: the html element with all that the page says of itself as `sources`.
     """
 
     source: bytes
     low: bytes
     html: str
     images: list[_Found]
+    about: Tag
 
 
 def extract_fast(
@@ -191,14 +226,13 @@ def extract_fast(
       TooComplex: the page is deeper or larger than the limits.
     """
     raw = body.encode("utf-8", "replace") if isinstance(body, str) else body
-    bom = raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
     try:
-        page, metadata, base = _read(raw, url, config, "replace" if bom else "strict")
-        if bom:
-            raise UnicodeError
+        if raw.startswith(BOMS):
+            page = _read(decode(raw, content_type).encode("utf-8", "replace"), config, "replace")
+        else:
+            page = _read(raw, config, "strict")
     except UnicodeError:
-        raw = decode(raw, content_type).encode("utf-8", "replace")
-        page, metadata, base = _read(raw, url, config, "replace")
+        page = _read(decode(raw, content_type).encode("utf-8", "replace"), config, "replace")
     text = extract_plain_text(
         page.html,
         preserve_formatting="minimal_html",
@@ -208,59 +242,36 @@ def extract_fast(
         comments=False,
         post_meta=False,
     )
+    base = next((u for b in page.about.iter("base") if (u := absolute(url, b.get("href")))), url)
+    metadata = read_metadata(page.about, linked_data(page.about.iter("script")), base)
     return _assemble(page, text, metadata, base, config)
 
 
-def _read(
-    raw: bytes, url: str, config: ExtractionConfig, errors: str
-) -> tuple[_Cut, Metadata, str]:
-    source, data = _cut_scripts(raw)
+def _read(source: bytes, config: ExtractionConfig, errors: str) -> _Cut:
     if b"\x02" in source or b"\x03" in source:
         source = source.translate(_BLANK_CONTROL)
-    low = source.lower()
-    if b"caption" in low:
-        source = _CAPTION.sub(rb"\1" + b"\x02d0\x03", source)
-        low = source.lower()
-    _check(low, config)
-    body = max(low.find(b"<body"), 0)
-    page, marked = _cut(source, low, body, errors)
-    head = _head(source, low, body, marked, data)
-    base = url
-    if head is None:
-        return page, Metadata(), base
-    for element in head.iter("base"):
-        if href := absolute(url, element.get("href")):
-            base = href
-            break
-    return page, read_metadata(head, linked_data(head.iter("script")), base), base
+    page = _cut(source, source, errors, config, {})
+    if page is None:
+        page = _cut(source, source.lower(), errors, config, {})
+        assert page is not None
+    _check(page, config)
+    if "aption" in page.html:
+        page.html = _CAPTION.sub("\\1\x02d0\x03", page.html)
+    return page
 
 
-def _cut_scripts(source: bytes) -> tuple[bytes, list[bytes]]:
-    """The page without its scripts, and the scripts that hold linked data, from their attributes
-    on."""
-    parts, data = [], []
-    for number, part in enumerate(source.split(b"<script")):
-        if number:
-            end = part.find(b"</script")
-            if b"ld+json" in part[:200]:
-                data.append(part[: end if end >= 0 else len(part)])
-            part = part[end + 9 :] if end >= 0 else b""
-        parts.append(part)
-    return b"".join(parts), data
-
-
-def _check(low: bytes, config: ExtractionConfig) -> None:
-    tags = int(np.count_nonzero(np.frombuffer(low, np.uint8) == ord("<")))
-    if tags <= _SURELY_FLAT:
+def _check(page: _Cut, config: ExtractionConfig) -> None:
+    if page.html.count("<") <= _SURELY_FLAT:
         return
-    elements = tags - low.count(b"</")
+    low = page.html.lower()
     if (depth := _depth(low, config.max_depth)) > config.max_depth:
         raise TooComplex("too_deep", depth)
+    elements = low.count("<") - low.count("</") + len(page.images)
     if elements > config.max_elements:
         raise TooComplex("too_many_elements", elements)
 
 
-def _depth(low: bytes, most: int) -> int:
+def _depth(low: str, most: int) -> int:
     """How deep elements are nested that have to be closed; counting stops beyond `most`."""
     depth = deepest = 0
     for tag in _NESTING.finditer(low):
@@ -272,21 +283,6 @@ def _depth(low: bytes, most: int) -> int:
     return deepest
 
 
-def _head(source: bytes, low: bytes, body: int, marked: list[bytes], data: list[bytes]) -> Any:
-    """A small tree of all that metadata is read from; None where there is nothing."""
-    parts = _HEAD_TAGS.findall(source, 0, body or _HEAD_BYTES)
-    parts += marked
-    at = -1
-    for _ in range(_MARKS):
-        if (at := low.find(b"license", at + 1)) < 0:
-            break
-        start = low.rfind(b"<", max(0, at - _NEAR), at)
-        if start >= body and _LINK.match(low, start, at):
-            parts.append(_whole_tag(source, start))
-    parts += [b"<script" + script + b"</script>" for script in data]
-    return parse(b"\n".join(parts).decode("utf-8", "replace")) if parts else None
-
-
 def _whole_tag(source: bytes, start: int) -> bytes:
     if match := _WHOLE_TAG.match(source, start):
         return match[0]
@@ -294,42 +290,120 @@ def _whole_tag(source: bytes, start: int) -> bytes:
     return source[start : end + 1] if end >= 0 else source[start:]
 
 
-def _cut(source: bytes, low: bytes, at: int, errors: str) -> tuple[_Cut, list[bytes]]:
-    """Cuts the body, which starts at an offset, and sets the tokens.
+def _cut(
+    source: bytes, low: bytes, errors: str, config: ExtractionConfig, unclosed: dict[bytes, int]
+) -> _Cut | None:
+    """Cuts the page and sets the tokens.
+
+    Args:
+      source, low: the page, and what its tags are looked for in.
+      unclosed: elements to cut that are not closed, with where the first of them starts. They are
+        not cut: they would take the rest of the page with them.
 
     Returns:
-      What was cut, and elements of the body that say something of the page: headlines and times.
+      None for a page with tags in capitals that `low` does not have in lower case.
     """
     out: list[bytes] = []
     images: list[_Found] = []
     picture: Tag | None = None
-    seen = figure = figures = 0
+    html = Tag(b"<html>", "html")
+    about: list[Tag] = []
+    stamps: list[Tag] = []
+    at = seen = figure = figures = headlines = 0
+    in_body = False
+    token = 0  # place in `out` of the last image
     header = -1  # where the header of the site ends
-    marked: list[bytes] = []
-    stamps: list[bytes] = []
+    # The element that is cut, its end tag and start, and whether images in it are counted; the
+    # script in it.
+    cut = end_tag = script = b""
+    cut_start = 0
     # Places in `out`, and number of headlines before: where the main element starts and ends.
     main_starts: list[tuple[int, int]] = []
     main_ends: list[tuple[int, int]] = []
-    for match in _STOP.finditer(low, at):
+    for match in _STOP.finditer(low):
         start = match.start()
         if start < at:
             continue
-        out.append(source[at:start])
         name = match[1]
+        if name is None:
+            if not end_tag or low[start + 1 : start + 1 + len(end_tag)].lower() == end_tag:
+                return None
+            continue
         group = _KINDS[name]
-        if group == _IMAGE:
-            tag = _whole_tag(source, start)
-            at = start + len(tag)
-            element = Tag(tag, name.decode(), picture)
-            if name != b"input" or _is_image_input(element):
-                if start < header and not marked:
-                    images.append(_Found(element, start, figure, "header"))
+        if end_tag:
+            if name == end_tag:
+                at = low.find(b">", start) + 1 or len(low)
+                if cut == b"footer" or cut == b"aside":
+                    about += _licences(source, cut_start, start)
+                elif cut == b"script":
+                    opened = low.find(b">", cut_start)
+                    if low.find(b"ld+json", cut_start, opened) > 0:
+                        text = source[opened + 1 : start].decode("utf-8", "replace")
+                        about.append(Tag(source[cut_start : opened + 1], "script", text=text))
+                cut, end_tag = script, b"/" + script if script else b""
+                script = b""
+            elif cut == b"script" or cut == b"style":
+                pass
+            elif group == _COMMENT:
+                end = low.find(b"-->", start)
+                at = len(low) if end < 0 else end + 3
+            elif name == b"script":
+                script, cut, end_tag, cut_start = cut, name, b"/script", start
+            elif group == _IMAGE:
+                tag = _whole_tag(source, start)
+                at = start + len(tag)
+                if name == b"input" and not _is_image_input(tag):
+                    continue
+                found = _Found(tag, name.decode(), start, figure)
+                if cut != b"noscript":
+                    found.inside = cut.decode()
+                elif images and _stands_in(images[-1], out[token + 1 :]):
+                    found.copy_of = len(images) - 1
                 else:
+                    token = len(out)
                     out.append(b"\x02i%d\x03" % len(images))
-                    images.append(_Found(element, start, figure))
+                images.append(found)
+            continue
+        if start > at:
+            out.append(source[at:start])
+        if group <= _NOSCRIPT and group != _COMMENT and group != _IMAGE:
+            at = match.end()
+            if start >= unclosed.get(name, len(low)):
+                out.append(source[start:at])
+            else:
+                cut, end_tag, cut_start = name, b"/" + name, start
         elif group == _COMMENT:
             end = low.find(b"-->", start)
             at = len(low) if end < 0 else end + 3
+        elif group == _IMAGE:
+            tag = _whole_tag(source, start)
+            at = start + len(tag)
+            if name == b"input" and not _is_image_input(tag):
+                continue
+            if len(images) > config.max_elements:
+                raise TooComplex("too_many_elements", len(images))
+            if start < header and not headlines:
+                images.append(_Found(tag, name.decode(), start, figure, picture, "header"))
+            else:
+                token = len(out)
+                out.append(b"\x02i%d\x03" % len(images))
+                images.append(_Found(tag, name.decode(), start, figure, picture))
+        elif group == _CLOSED:
+            at = low.find(b">", start) + 1 or len(low)
+        elif group == _ABOUT:
+            at = low.find(b">", start) + 1 or len(low)
+            if name == b"meta":
+                if meta := _meta(source, low, start, at):
+                    about.append(meta)
+            elif name == b"title":
+                end = low.find(b"</title", at)
+                if end > 0:
+                    about.append(Tag(b"<title>", "title", text=_text(source[at:end])))
+                    at = end + 8
+            elif name == b"base":
+                about.append(Tag(_whole_tag(source, start), "base"))
+            elif _ABOUT_LINK.search(low, start, at):
+                about.append(Tag(_whole_tag(source, start), "link"))
         elif group == _TAG:
             tag = _whole_tag(source, start)
             at = start + len(tag)
@@ -341,13 +415,18 @@ def _cut(source: bytes, low: bytes, at: int, errors: str) -> tuple[_Cut, list[by
                 seen = len(images)
             elif name == b"/picture":
                 if picture is not None and seen == len(images):
+                    token = len(out)
                     out.append(b"\x02i%d\x03" % len(images))
-                    images.append(_Found(picture, start, figure))
+                    image = _Found(picture.source, "picture", start, figure)
+                    image.sources = picture.sources
+                    images.append(image)
                 picture = None
             elif name == b"h1":
-                end = low.find(b"</h1", start, start + _HEAD_BYTES)
+                end = low.find(b"</h1", at, start + _MAX_HEADLINE)
                 if end > 0:
-                    marked.append(source[start:end] + b"</h1>")
+                    headlines += 1
+                    if headlines <= 2:
+                        about.append(Tag(b"<h1>", "h1", text=_text(source[at:end])))
                 out.append(tag)
             elif name == b"header":
                 end = low.find(b"</header", start)
@@ -362,11 +441,11 @@ def _cut(source: bytes, low: bytes, at: int, errors: str) -> tuple[_Cut, list[by
                 else:
                     out.append(tag)
             elif name == b"main":
-                main_starts.append((len(out), len(marked)))
+                main_starts.append((len(out), headlines))
                 out.append(tag)
             elif name == b"/main":
                 out.append(tag)
-                main_ends.append((len(out), len(marked)))
+                main_ends.append((len(out), headlines))
             elif name == b"figure":
                 figures += 1
                 figure = figures
@@ -384,34 +463,64 @@ def _cut(source: bytes, low: bytes, at: int, errors: str) -> tuple[_Cut, list[by
                 out.append(b"\x02q0\x03" + tag)
             elif name == b"time":
                 if b"pubdate" in tag or b"datePublished" in tag:
-                    stamps.append(tag)
+                    stamps.append(Tag(tag, "time"))
                 out.append(b"<span>")
             elif name == b"/time":
                 out.append(b"</span>")
-        else:
-            end = low.find(b"</" + name, start)
-            if end < 0:
-                at = match.end()  # one that is not closed would take the page with it
-                out.append(source[start:at])
-                continue
-            at = low.find(b">", end) + 1 or len(low)
-            for element, place in _images(source, low, start, end):
-                found = _Found(element, place, figure)
-                if group == _CUT:
-                    found.inside = name.decode()
-                elif images and _stands_in(low, images[-1], start):
-                    found.copy_of = len(images) - 1
-                else:
-                    out.append(b"\x02i%d\x03" % len(images))
-                images.append(found)
+            elif name == b"html":
+                html = Tag(tag, "html")
+            elif name == b"body" and not in_body:
+                in_body = True
+                out = [tag]
+    if end_tag:
+        # What was not closed is read as if it had not been there.
+        first = min(cut_start, unclosed.get(cut, cut_start))
+        return _cut(source, low, errors, config, {**unclosed, cut: first})
     out.append(source[at:])
     if len(main_starts) == len(main_ends) == 1:
         (start, before), (end, within) = main_starts[0], main_ends[0]
-        if before == 0 and within == len(marked) > 0:
+        if before == 0 and within == headlines > 0:
             out = out[start:end]
-    return _Cut(source, low, b"".join([_WRAPPER, *out]).decode("utf-8", errors), images), marked[
-        :2
-    ] + stamps
+    kept = b"".join([_WRAPPER, *out])
+    about += _licences(kept, 0, len(kept))
+    html.sources = about + stamps
+    return _Cut(source, low, kept.decode("utf-8", errors), images, html)
+
+
+def _licences(source: bytes, at: int, end: int) -> list[Tag]:
+    """The links between two offsets that may name the licence."""
+    found: list[Tag] = []
+    for _ in range(_MARKS):
+        if (at := source.find(b"license", at, end)) < 0:
+            break
+        start = source.rfind(b"<", max(0, at - _NEAR), at)
+        at += 7
+        if start >= 0 and source[start : start + 3] == b"<a ":
+            found.append(Tag(_whole_tag(source, start), "a"))
+    return found
+
+
+def _meta(source: bytes, low: bytes, start: int, end: int) -> Tag | None:
+    """A meta element if the metadata reads it."""
+    if match := _PLAIN_META.match(source, start, end):
+        kind, name, value = match.groups()
+        if name.lower().strip() not in READ_NAMES:
+            return None
+        tag = Tag(match[0], "meta")
+        text = value.decode("utf-8", "replace")
+        tag._attributes = {
+            kind.decode(): name.decode("utf-8", "replace"),
+            "content": unescape(text),
+        }
+        return tag
+    if READ_NAMES.isdisjoint(_META_NAME.findall(low, start, end)):
+        return None
+    return Tag(_whole_tag(source, start), "meta")
+
+
+def _text(inner: bytes) -> str:
+    """The text in an element."""
+    return unescape(_TAGS.sub(b"", inner).decode("utf-8", "replace"))
 
 
 def _tex(inside: bytes, math: Tag) -> bytes:
@@ -422,24 +531,15 @@ def _tex(inside: bytes, math: Tag) -> bytes:
     return opening + tex.replace(b"<", b"&lt;") + closing if tex else b""
 
 
-def _images(source: bytes, low: bytes, start: int, end: int) -> Iterator[tuple[Tag, int]]:
-    """The image elements between two offsets, with theirs."""
-    for match in _INNER_IMAGE.finditer(low, start, end):
-        element = Tag(_whole_tag(source, match.start()), match[1].decode())
-        if match[1] != b"input" or _is_image_input(element):
-            yield element, match.start()
+def _is_image_input(tag: bytes) -> bool:
+    return b"image" in tag.lower() and (Tag(tag, "input").get("type") or "").lower() == "image"
 
 
-def _is_image_input(element: Tag) -> bool:
-    return (element.get("type") or "").lower() == "image"
-
-
-def _stands_in(low: bytes, original: _Found, start: int) -> bool:
-    """The noscript element that starts at `start` follows the image within a small wrapper."""
+def _stands_in(original: _Found, between: list[bytes]) -> bool:
+    """A noscript element follows the image within a small wrapper."""
     if original.inside or original.copy_of >= 0:
         return False
-    between = low[original.start + len(original.element.text) : start]
-    return len(between) < _NEAR and not _TAGS.sub(b"", between).strip()
+    return sum(map(len, between)) < _NEAR and not _TAGS.sub(b"", b"".join(between)).strip()
 
 
 def _assemble(
@@ -448,18 +548,11 @@ def _assemble(
     """Judges the images and builds the nodes."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.replace("\ufeff", "").replace("\u00ad", ""))
-    shown = {int(number) for letter, number in _TOKEN.findall(text) if letter == "i"}
-    verdicts = _judge(page, shown, base, config)
-    content = {n: image for n, (image, verdict) in verdicts.items() if verdict.reason is None}
+    content, dropped = _judge(page, set(map(int, _SHOWN.findall(text))), base, config)
     nodes = _trim(_build(text, content))
     if len(nodes) > config.max_nodes:
         raise TooComplex("too_many_nodes", len(nodes))
-    dropped = tuple(
-        DroppedImage(image, verdict.reason, number, verdict.detail)
-        for number, (image, verdict) in verdicts.items()
-        if verdict.reason is not None
-    )
-    return Extraction(tuple(nodes), dropped, metadata)
+    return Extraction(tuple(nodes), tuple(dropped), metadata)
 
 
 def _trim(nodes: list[Node]) -> list[Node]:
@@ -479,27 +572,28 @@ def _trim(nodes: list[Node]) -> list[Node]:
 
 def _judge(
     page: _Cut, shown: set[int], base: str, config: ExtractionConfig
-) -> dict[int, tuple[Image, Judged]]:
-    """Every image element with the verdict on it, by number."""
-    verdicts: dict[int, tuple[Image, Judged]] = {}
+) -> tuple[dict[int, Image], list[DroppedImage]]:
+    """The content images by number, and all other image elements."""
+    content: dict[int, Image] = {}
+    dropped: list[DroppedImage] = []
     copies = {found.copy_of: found for found in page.images if found.copy_of >= 0}
     seen: set[str] = set()
     last: tuple[int, Sources] | None = None  # the last content image, while no text follows it
-    for number, found in enumerate(page.images):
+    for number, element in enumerate(page.images):
         if number not in shown:
-            if found.copy_of >= 0:
-                verdict = Judged(Reason.DUPLICATE, "noscript copy of the image before it")
-            elif found.inside:
-                verdict = Judged(Reason.BOILERPLATE, f"inside {found.inside}")
+            image = Image(_plain_url(element, base))
+            if element.copy_of >= 0:
+                reason, detail = Reason.DUPLICATE, "noscript copy of the image before it"
+            elif element.inside:
+                reason, detail = Reason.BOILERPLATE, f"inside {element.inside}"
             else:
-                verdict = Judged(Reason.OUTSIDE_MAIN_CONTENT, "not with the main text")
-            verdicts[number] = Image(_plain_url(found.element, base)), verdict
+                reason, detail = Reason.OUTSIDE_MAIN_CONTENT, "not with the main text"
+            dropped.append(DroppedImage(image, reason, number, detail))
             continue
-        element = found.element
         sources = image_sources(element, base, config.preferred_width)
         if copy := copies.get(number):
             # The noscript copy knows the URL where a script was to fill in the original's.
-            more = image_sources(copy.element, base, config.preferred_width)
+            more = image_sources(copy, base, config.preferred_width)
             urls = tuple(dict.fromkeys((*sources.urls, *more.urls)))
             sources = Sources(urls, sources.problem, sources.raw)
         size = declared_size(element)
@@ -508,35 +602,44 @@ def _judge(
             verdict = Judged(Reason(sources.problem))
         else:
             url = sources.urls[0]
-            link = _link(page.source, found)
+            link = _link(page.source, element)
             verdict = (
                 judge_size(size, config.min_side)
                 or judge_name(element, url, size)
-                or _judge_link(page.source, found, link)
-                or _judge_around(page.low, found.start)
+                or _judge_link(page.source, element, link)
+                or _judge_around(page, element.start)
                 or (Judged(Reason.DUPLICATE, "shown before") if url in seen else Judged(None))
             )
             seen.add(url)
         image = _image(element, sources, size, absolute(base, link), base)
         if verdict.reason is None:
-            if last and page.images[last[0]].figure == found.figure and same_file(last[1], sources):
+            if (
+                last
+                and page.images[last[0]].figure == element.figure
+                and same_file(last[1], sources)
+            ):
                 # Loaders put a blurred preview before the picture: the larger one is it.
                 sources = merge_sizes(last[1], sources)
-                before = verdicts[last[0]][0]
-                merged = replace(before, url=sources.urls[0], candidates=sources.urls[1:])
-                verdicts[last[0]] = merged, Judged(None)
+                urls = sources.urls
+                content[last[0]] = replace(content[last[0]], url=urls[0], candidates=urls[1:])
                 verdict = Judged(Reason.DUPLICATE, "another size of the image before it")
                 last = last[0], sources
             else:
+                content[number] = image
                 last = number, sources
-        verdicts[number] = image, verdict
-    return verdicts
+        if verdict.reason is not None:
+            dropped.append(DroppedImage(image, verdict.reason, number, verdict.detail))
+    return content, dropped
 
 
 def _plain_url(element: Tag, base: str) -> str:
     """The URL of an image that is left out, for the record."""
-    match = _SRC.search(element.text)
-    src = unescape(match[1].decode("utf-8", "replace")) if match else ""
+    match = _SRC.search(element.source)
+    if not match:
+        return ""
+    src = match[1].decode("utf-8", "replace")
+    if "&" in src:
+        src = unescape(src)
     return absolute(base, src) or src[:200]
 
 
@@ -563,8 +666,9 @@ def _link(source: bytes, found: _Found) -> str:
     return (Tag(_whole_tag(source, opening), "a").get("href") or "").strip()
 
 
-def _judge_around(low: bytes, start: int) -> Judged | None:
+def _judge_around(page: _Cut, start: int) -> Judged | None:
     """A small container around an image that is named as furniture."""
+    low = page.low
     opened: list[re.Match[bytes]] = []
     for tag in _CONTAINER.finditer(low, max(0, start - _AROUND), start):
         if not tag[1]:
@@ -572,7 +676,7 @@ def _judge_around(low: bytes, start: int) -> Judged | None:
         elif opened and opened[-1][2] == tag[2]:
             opened.pop()
     for tag in reversed(opened):
-        names = b" ".join(one or two for one, two in _NAMES.findall(tag[0]))
+        names = b" ".join(one or two for one, two in _NAMES.findall(page.source, *tag.span()))
         verdict = judge_container(names.decode("utf-8", "replace")) if names else None
         if verdict and _is_small(low, tag):
             return Judged(*verdict)
@@ -609,10 +713,6 @@ def _judge_link(source: bytes, found: _Found, link: str) -> Judged | None:
     return None
 
 
-def _add_lead(nodes: list[Node], page: _Cut, verdicts: Any, names: set[str]) -> None:
-    """Puts the picture that the metadata names before the first paragraph that follows it."""
-
-
 def _build(text: str, content: dict[int, Image]) -> list[Node]:
     """The nodes of resiliparse's reduced HTML."""
     nodes: list[Node] = []
@@ -624,43 +724,44 @@ def _build(text: str, content: dict[int, Image]) -> list[Node]:
     labelled = False
 
     def flush() -> None:
-        nonlocal breaks, labelled
-        if parts:
-            block = "".join(parts)
-            parts.clear()
-            if code:
-                block = block.strip("\n").rstrip()
-            else:
-                block = block.strip()
-                if "\t" in block and not code:
-                    cells = [squeeze(cell) for cell in block.split("\t\t")]
-                    cells = [cell for cell in cells if cell]
-                    if len(cells) > 1:
-                        nodes.append(Text(" | ".join(cells), Role.TABLE_ROW))
-                        return
-                    block = cells[0] if cells else ""
-                elif "\n" in block:
-                    block = "\n".join(" ".join(line.split()) for line in block.split("\n"))
-                else:
-                    block = " ".join(block.split())
-            if block:
-                if "&" in block:
-                    block = unescape(block)
-                if heading:
-                    role = Role.HEADING
-                elif code:
-                    role = Role.CODE
-                elif quotes:
-                    role = Role.QUOTE
-                elif items:
-                    role = Role.LIST_ITEM
-                else:
-                    role = Role.PARAGRAPH
-                nodes.append(Text(block, role))
-                if labelled:
-                    _caption(nodes, len(nodes) - 1)
-                    labelled = False
+        nonlocal breaks
         breaks = 0
+        if not parts:
+            return
+        block = "".join(parts)
+        parts.clear()
+        if code:
+            add(block.strip("\n").rstrip())
+        elif "\t" in (block := block.strip()):
+            cells = [squeeze(cell) for cell in block.split("\t\t")]
+            cells = [cell for cell in cells if cell]
+            if len(cells) > 1:
+                nodes.append(Text(" | ".join(cells), Role.TABLE_ROW))
+            elif cells:
+                add(cells[0])
+        elif "\n" in block:
+            add("\n".join(" ".join(line.split()) for line in block.split("\n")))
+        else:
+            add(" ".join(block.split()))
+
+    def add(block: str) -> None:
+        nonlocal labelled
+        if not block:
+            return
+        if heading:
+            role = Role.HEADING
+        elif code:
+            role = Role.CODE
+        elif quotes:
+            role = Role.QUOTE
+        elif items:
+            role = Role.LIST_ITEM
+        else:
+            role = Role.PARAGRAPH
+        nodes.append(Text(unescape(block) if "&" in block else block, role))
+        if labelled:
+            _caption(nodes, len(nodes) - 1)
+            labelled = False
 
     at = 0
     for step in _STEPS.finditer(text):
@@ -673,13 +774,23 @@ def _build(text: str, content: dict[int, Image]) -> list[Node]:
             parts.append(chunk)
         at = step.end()
         kind = step.lastindex
-        if kind is None:  # a line end
+        if kind == 2 and not code:
+            if parts or breaks:
+                flush()
+            name = step[1]
+            within = heading, items
+            heading, items = heading or name[0] == "h", items + (name == "li")
+            add(" ".join(step[2].split()))
+            heading, items = within
+        elif kind == 2:
+            parts.append(step[2])
+        elif kind is None:  # a line end
             if code:
                 parts.append(step[0])
             elif parts and not breaks:
                 flush()
-        elif kind == 2:
-            name = step[2]
+        elif kind == 4:
+            name = step[4]
             opening = text[start + 1] != "/"
             if name == "br":
                 breaks += 1
@@ -695,7 +806,7 @@ def _build(text: str, content: dict[int, Image]) -> list[Node]:
                 elif name[0] == "h":
                     heading = opening
         else:
-            letter, number = step[3], int(step[4])
+            letter, number = step[5], int(step[6])
             if letter == "i":
                 # Once: a page may spell tokens of its own with character references.
                 if image := content.pop(number, None):

@@ -114,14 +114,14 @@ def words(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def label_words(url: str) -> set[str]:
+def label_words(url: str) -> frozenset[str]:
     """Words of the folders and of the file name of a URL that are labels, not headlines."""
     found: set[str] = set()
     for segment in unquote(urlsplit(url).path).split("/"):
         name = _SUFFIX.sub("", segment)
         if name and sum(not part.isdigit() for part in _NAME.findall(name)) <= _LABEL_WORDS:
             found |= words(name)
-    return found
+    return frozenset(found)
 
 
 @dataclass(slots=True)
@@ -146,14 +146,15 @@ def judge_size(size: tuple[int | None, int | None], min_side: int) -> Judged | N
 def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> Judged | None:
     """The objection to what an image element and its URL are called, if there is one."""
     large = all(side is not None and side >= _PLAINLY_LARGE for side in size)
-    own = words(f"{element.get('class') or ''} {element.get('id') or ''}")
-    path = label_words(url)
+    name = element.get("class") or ""
+    own = words(f"{name} {element.get('id') or ''}")
+    path = frozenset[str]() if large else label_words(url)
+    # `image-with-ads` is an image among ads, so an ad says so in a class of its own.
+    exact = frozenset(name.lower().split())
     for reason, listed in _IMAGE_WORDS.items():
-        # `image-with-ads` is an image among ads, so an ad says so in a class of its own.
-        exact = set((element.get("class") or "").lower().split())
         if hit := (exact if reason is Reason.AD else own) & listed:
             return Judged(reason, f"named {min(hit)}")
-        if not large and (hit := path & listed):
+        if hit := path & listed:
             return Judged(reason, f"URL says {min(hit)}")
     return None
 

@@ -43,6 +43,10 @@ _LINKED_DATA = "application/ld+json"
 _LICENCES = ("dcterms.license", "dcterms:license", "dc.rights.license", "cc:license")
 _LICENCE_NAMES = {"license", "cc:license", "dcterms:license", "dct:license"}
 _LICENCE = re.compile(r"^https?://(?:www\.)?(?:creativecommons\.org|opendatacommons\.org)/", re.I)
+# All that is read of meta elements, as a page in UTF-8 writes it.
+READ_NAMES = frozenset(
+    name.encode() for name in (*_TITLE, *_DATES, *_AUTHORS, *_SITES, *_IMAGES, *_LICENCES)
+)
 
 # Links that say what they are, with what they say.
 _Links = list[tuple[set[str], Any]]

@@ -39,10 +39,12 @@ def absolute(base: str, url: str | None) -> str:
     """
     if not url:
         return ""
+    if len(url) <= MAX_URL and _PLAIN.fullmatch(url):
+        return url
     url = _CONTROL.sub("", url.strip())
     if not url or len(url) > MAX_URL or url.startswith("#"):
         return ""
-    if _PLAIN.fullmatch(url):
+    if _PLAIN.fullmatch(url):  # without the blanks
         return url
     if _PLAIN_PATH.fullmatch(url) and (origin := _ORIGIN.match(base)):
         return origin[0] + url
