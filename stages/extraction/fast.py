@@ -313,8 +313,7 @@ def _cut(
     in_body = False
     token = 0  # place in `out` of the last image
     header = -1  # where the header of the site ends
-    # The element that is cut, its end tag and start, and whether images in it are counted; the
-    # script in it.
+    # The element that is cut, its end tag and where it starts; the element that a script lies in.
     cut = end_tag = script = b""
     cut_start = 0
     # Places in `out`, and number of headlines before: where the main element starts and ends.
@@ -326,7 +325,8 @@ def _cut(
             continue
         name = match[1]
         if name is None:
-            if not end_tag or low[start + 1 : start + 1 + len(end_tag)].lower() == end_tag:
+            raw = cut in (b"script", b"style")
+            if not raw or low[start + 1 : start + 1 + len(end_tag)].lower() == end_tag:
                 return None
             continue
         group = _KINDS[name]
@@ -347,7 +347,7 @@ def _cut(
             elif group == _COMMENT:
                 end = low.find(b"-->", start)
                 at = len(low) if end < 0 else end + 3
-            elif name == b"script":
+            elif name == b"script" and start < unclosed.get(name, len(low)):
                 script, cut, end_tag, cut_start = cut, name, b"/script", start
             elif group == _IMAGE:
                 tag = _whole_tag(source, start)

@@ -51,6 +51,34 @@ def test_an_element_that_is_not_closed_does_not_take_the_article_with_it(tag):
     assert images(found) == ["x.jpg"]
 
 
+def test_a_script_that_is_not_closed_inside_an_element_that_is_not_closed():
+    found = run("<img src=x.jpg>", after="<nav><svg><script>var x = 1;")
+    assert images(found) == ["x.jpg"]
+
+
+def test_mixed_case():
+    found = run(
+        "<script>'no'</SCRIPT><img src=x.jpg><script>'no'</script>", after="<nav><IMG></nav>"
+    )
+    assert images(found) == ["x.jpg"]
+    assert len(found.dropped) == 1
+
+
+def test_metadata_and_linked_data_without_a_tree():
+    head = (
+        '<title>A &amp; B</title><meta property="og:site_name" content="Site">'
+        '<meta content=Me name=author><base href="/b/"><link rel=canonical href=c.html>'
+        '<script type="application/ld+json">'
+        '{"@type": "Article", "datePublished": "2020-01-02"}</script></head>'
+    )
+    html = f"<html lang=fr>{head}<body><p>{ONE}</p><footer><a rel=license href=l></a></footer>"
+    metadata = extract(html, URL, config=FAST).metadata
+    assert (metadata.title, metadata.site, metadata.author) == ("A & B", "Site", "Me")
+    assert (metadata.date, metadata.language) == ("2020-01-02", "fr")
+    assert metadata.canonical_url == "https://www.example.org/b/c.html"
+    assert metadata.licence == "https://www.example.org/b/l"
+
+
 def test_quotes_inside_a_tag():
     found = run("""<img alt='5 > 4 "x"' src=x.jpg><img alt="it's" src='y.jpg'>""")
     assert [(n.alt, n.url[-5:]) for n in found.nodes if isinstance(n, Image)] == [
