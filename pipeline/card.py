@@ -4,6 +4,7 @@ Source: the front matter follows the Hugging Face Hub's dataset cards (hub-docs,
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -136,7 +137,7 @@ def _summary(manifest: dict[str, Any]) -> list[str]:
     documents, images = totals["documents"], totals["images"]
     inputs = manifest["inputs"]
     read = sum(file["size"] for file in inputs)
-    kind = kind_of_inputs(manifest["config"])
+    kind = kind_of_inputs(manifest)
     return [
         f"{documents['rows']:,} documents and {images['rows']:,} images, made by weft "
         f"{manifest['weft_version']} from {len(inputs):,} {kind} "
@@ -295,9 +296,9 @@ def _code(text: str) -> str:
     return text.replace("`", "'").replace("\n", " ")
 
 
-def kind_of_inputs(config: dict[str, Any]) -> str:
-    """What a run of a config reads, or where an imported corpus came from, in a word."""
-    read = config.get("read") or {}
-    if imported := config.get("imported"):
+def kind_of_inputs(manifest: Mapping[str, Any]) -> str:
+    """What a corpus was made of, in a word: ``WARC``, ``index``, or that of another system."""
+    if imported := manifest.get("imported"):
         return str(imported)
+    read = manifest["config"].get("read") or {}
     return "index" if read.get("cc_index") else "documents" if read.get("corpus") else "WARC"

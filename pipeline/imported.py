@@ -282,13 +282,13 @@ def import_corpus(
         files = work.write()
     settings = resolved(Config(place_images=PlaceConfig(method=Method.DOM)))
     settings["write"]["image_bytes"] = bool(archives)
-    settings["imported"] = format
     manifest = {
         "weft_version": version("weft"),
         "schema_version": SCHEMA_VERSION,
         "config": settings,
         "config_sha256": digest_of(settings),
         "models": [],
+        "imported": format,
         "inputs": [{"name": Path(path).name, "size": _size(path)} for path in found],
         "files": files,
         "funnel": work.funnel(),

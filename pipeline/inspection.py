@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.card import ABOUT, columns, size, table_totals
+from pipeline.card import ABOUT, columns, kind_of_inputs, size, table_totals
 from pipeline.corpus import Corpus
 from pipeline.terminal import Column, clean, print_table
 
@@ -46,6 +46,7 @@ def summary(corpus: Corpus) -> dict[str, Any]:
         "path": corpus.path,
         **{key: manifest[key] for key in keys},
         "inputs": {
+            "kind": kind_of_inputs(manifest),
             "files": len(manifest["inputs"]),
             "n_bytes": sum(file["size"] for file in manifest["inputs"]),
         },
@@ -142,7 +143,7 @@ def print_summary(console: Console, data: dict[str, Any]) -> None:
     console.print(Text(clean(data["path"]), style="bold"), soft_wrap=True)
     for label, value in (
         ("made by", f"weft {data['weft_version']}, schema version {data['schema_version']}"),
-        ("from", f"{inputs['files']:,} WARC files, {size(inputs['n_bytes'])}"),
+        ("from", f"{inputs['files']:,} {inputs['kind']} files, {size(inputs['n_bytes'])}"),
         *(("model", f"{m['name']} {m['weights_sha256'][:12]}") for m in data["models"]),
         ("config", data["config_sha256"]),
         ("digest", data["digest"]),

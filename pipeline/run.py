@@ -96,7 +96,8 @@ def run(
     takedowns = files.join(output, LOG)
     log = takedowns if files.exists(takedowns) else ""
     plan = Plan(config, warcs, output, buckets, log, tuple(earlier))
-    kind = kind_of_inputs(settings := resolved(config))
+    settings = resolved(config)
+    kind = kind_of_inputs({"config": settings})
     console.print(f"{len(warcs)} {kind} files, {size / 1e6:,.1f} MB, {buckets} shards", style="dim")
 
     fingerprint = digest_of(

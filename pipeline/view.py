@@ -24,7 +24,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from pipeline.card import share, size, table_totals
+from pipeline.card import kind_of_inputs, share, size, table_totals
 from pipeline.corpus import Corpus
 from pipeline.diff import diff
 from pipeline.pictures import rejected_texts, rejected_thumbnails, thumbnail
@@ -143,6 +143,7 @@ def _about(letter: str, corpus: Corpus, values: Mapping[str, Any]) -> dict[str, 
         "name": corpus.path.rstrip("/").rpartition("/")[2],
         "manifest": manifest,
         "totals": table_totals(manifest),
+        "kind": kind_of_inputs(manifest),
         "read": size(sum(file["size"] for file in manifest["inputs"])),
         "matched": len(values["matched_sim"]),
         "placed": int(values["images"].sum()),

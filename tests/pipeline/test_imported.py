@@ -253,3 +253,28 @@ def test_an_imported_corpus_is_filtered_and_placed_anew(corpus, tmp_path):
     assert row["text_list"] == before["text_list"]
     assert flat(row, Order.NATURAL) == flat(before, Order.MATCHED)
     assert {r["image_id"] for r in images(out)} == {r["image_id"] for r in images(corpus)}
+
+
+def test_the_sample_there_and_back(sample_corpus, tmp_path):
+    before = documents(sample_corpus)
+    for format, order in (("mmc4", Order.MATCHED), ("obelics", Order.NATURAL)):
+        old, back = tmp_path / format, tmp_path / f"{format}-back"
+        run(sample_corpus, old, format, "images=tar", shards=2)
+        import_corpus(format, [str(old)], str(back), [str(old)], shards=2)
+        assert list(validate(str(back))) == []
+        after = documents(back)
+        assert set(after) == set(before)
+        for url, row in after.items():
+            assert flat(row, order) == flat(before[url], order)
+            if order is Order.MATCHED:
+                assert row["text_list"] == before[url]["text_list"]
+                assert scores(row) == scores(before[url])
+
+
+def scores(row):
+    """Of each image that has a sentence, its similarities and the one it was matched by."""
+    return sorted(
+        (info["url"], info["matched_text_index"], info["matched_sim"], similarities)
+        for info, similarities in zip(row["image_info"], row["similarity_matrix"], strict=True)
+        if info["matched_text_index"] is not None
+    )

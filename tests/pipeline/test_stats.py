@@ -106,7 +106,7 @@ def test_summary(corpus):
         "rejected": (2, 4, 4),
         "failed": (2, 1, 2),  # pyarrow writes an empty row group into an empty file
     }
-    assert data["inputs"] == {"files": 1, "n_bytes": 1_234_567}
+    assert data["inputs"] == {"kind": "WARC", "files": 1, "n_bytes": 1_234_567}
     columns = {c["column"]: c for t in data["tables"] for c in t["columns"]}
     assert columns["similarity_matrix"]["type"] == "[[float32]]"
     assert columns["image_info[].nsfw"]["description"].startswith("probability of being unsafe")
