@@ -11,6 +11,7 @@ import argparse
 import copy
 import hashlib
 import itertools
+import shutil
 import sys
 import tempfile
 import time
@@ -27,7 +28,10 @@ sys.path.insert(0, str(ROOT))
 from pipeline.corpus import Corpus, open_corpus  # noqa: E402
 from pipeline.view import report  # noqa: E402
 from schemas.corpus import TABLES  # noqa: E402
-from tests.pipeline.test_view_in_browser import CHROMIUM  # noqa: E402
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 def main() -> None:
