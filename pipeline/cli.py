@@ -411,6 +411,7 @@ def view(
     from pipeline.corpus import first_line, open_corpus
     from pipeline.view import report
 
+    _hush()
     page = report([open_corpus(path) for path in (out, other) if path], documents).encode()
     try:
         with open(output, "wb") as file:

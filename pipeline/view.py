@@ -96,7 +96,6 @@ def _render(**values: Any) -> str:
         finalize=_visible,
     )
     environment.filters |= {
-        "href": href,
         "number": lambda n: f"{n:,}",
         "words": lambda name: str(name).replace("_", " "),
     }
