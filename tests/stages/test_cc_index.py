@@ -353,7 +353,9 @@ def test_inputs_and_config_must_agree(tmp_path):
     assert [f.name for f in list_inputs([str(tmp_path)])] == ["w.warc.gz"]
     with pytest.raises(ValueError, match=r"set read\.cc_index to read what an index lists"):
         list_inputs([str(tmp_path / "i.parquet")])
-    with pytest.raises(ValueError, match=r"read\.cc_index reads an index, not archives"):
+    with pytest.raises(
+        ValueError, match=r"is no Parquet file; read\.cc_index and read\.corpus read no archives"
+    ):
         list_inputs([str(tmp_path / "w.warc.gz")], index=True)
 
 
