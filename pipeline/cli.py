@@ -169,6 +169,7 @@ def _say_done(manifest: dict[str, Any], output: str) -> None:
         f"({size(written)}) in {clean(output)}"
     )
     nexts = {
+        "view": "the corpus as a page for a browser",
         "show": "read a document",
         "stats": "what was rejected, and why",
         "inspect": "tables and columns",

@@ -101,8 +101,8 @@ class Change:
                   if getattr(self.before, f.name) != getattr(self.after, f.name)}  # fmt: skip
         return not differ & _names_used(type(self.before), "score")
 
-    def rejects(self, score: float) -> bool:
-        return self.after is not None and self.after.judge(Score(score)) is not None
+    def rejects(self, score: float, detail: str = "") -> bool:
+        return self.after is not None and self.after.judge(Score(score, detail)) is not None
 
 
 def _names_used(cls: type, method: str) -> set[str]:
@@ -292,22 +292,17 @@ def _may_come(corpus: Corpus, changes: Sequence[Change]) -> Counter[str]:
     come: Counter[str] = Counter()
     if not asked:
         return come
-    columns = ("stage", "rule", "kind", "score")
+    columns = ("stage", "rule", "kind", "score", "detail")
     for _, _, table in corpus.batches("rejected", columns):
-        for row, n in _counted(table):
+        for row in table.to_pylist():
             change = asked.get((row["stage"], row["rule"]))
             if change is None or row["kind"] == Kind.NODE:
                 continue
             # A rule that found nothing to measure left the score out.
             score = math.nan if row["score"] is None else row["score"]
-            if not change.rejects(score):
-                come[change.key] += n
+            if not change.rejects(score, row["detail"] or ""):
+                come[change.key] += 1
     return come
-
-
-def _counted(table: Any) -> Iterator[tuple[dict[str, Any], int]]:
-    for row in table.group_by(table.column_names).aggregate([([], "count_all")]).to_pylist():
-        yield row, row["count_all"]
 
 
 def print_what_if(console: Console, found: Mapping[str, Any]) -> None:

@@ -47,6 +47,7 @@ class Language:
         return Score(document.language_score if wanted else 0.0, document.language)
 
     def judge(self, score: Score) -> Reason | None:
-        if score.detail == _NONE or (self.languages and score.detail not in self.languages):
+        # By the score alone, so that one without its detail can be judged again.
+        if not score.value:
             return Reason.UNWANTED
         return Reason.UNSURE if score.value < self.min_score else None

@@ -104,6 +104,22 @@ def test_rejected_images_may_come_back(judged, draft):
     assert counts(found) == {"filter_images.scored.blank": (0, 3)}
 
 
+def test_a_language_is_judged_by_its_score(judged, draft):
+    for row, score in zip(draft.documents, (0.99, 0.9, 0.85), strict=True):
+        row["signals"] = signals(("language", score))
+    for score in (0.0, 0.5, 0.7):  # an unwanted language, and two unsure ones
+        draft.rejected.append(
+            {"element_id": "u", "kind": "document", "doc_id": "u", "url": "u",
+             "stage": "filter_text", "rule": "language", "reason": "x", "score": score,
+             "detail": "en"}
+        )  # fmt: skip
+    corpus = judged(filter_text={"documents": [{"language": {"min_score": 0.8}}]})
+    found = what_if(corpus, ["filter_text.documents.language.min_score=0.88"])
+    assert counts(found) == {"filter_text.documents.language": (1, 0)}
+    found = what_if(corpus, ["filter_text.documents.language.min_score=0.6"])
+    assert counts(found) == {"filter_text.documents.language": (0, 1)}
+
+
 def head(**more):
     return {"unwanted": ["a"], "wanted": ["b"], **more}
 
