@@ -110,6 +110,7 @@ def test_every_stage_that_is_counted_has_its_place_in_the_funnel():
     graphs = [(name, phase) for name, phases in PHASES.items() for phase in phases]
     graphs.append(("mmc4", "dedup_images", "deduplicate_images={}"))
     graphs.append(("mmc4", "images", "filter_images.embedded=[blank]"))
+    graphs.append(("sample", "extract", "read.corpus=true"))
     graphs.append(("sample", "images", *WEB))
     graphs.append(("sample", "images", "gather_images.re_encode={}"))
     counted = {"honour_takedowns"} | {

@@ -395,7 +395,7 @@ MANIFEST_BREACHES = {
     "a key": (lambda m: m.pop("funnel"), "manifest: funnel is missing"),
     "a version": (
         lambda m: m.update(schema_version=99),
-        "manifest: its schema version is 99, not 2",
+        "manifest: its schema version is 99, not 3",
     ),
     "an entry": (
         lambda m: m["files"][1].update(rows="many"),
