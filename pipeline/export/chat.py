@@ -1,15 +1,15 @@
 """Documents as messages for the fine-tuning of chat models.
 
 A Parquet row has `messages` and `images`, the shape that TRL's trainers and the chat templates of
-transformers take (huggingface/trl, docs/source/dataset_formats.md, "Vision"): the content of a
+transformers take (TRL 1.16, trl/data_utils.py, `prepare_multimodal_messages`): the content of a
 message is a list of ``{"type": "text", "text": ...}`` and ``{"type": "image"}``, and the images
 follow in the order of their marks. `datasets` decodes them, for the schema says that they are
-images.
+images. Parquet gives every part both keys, so `text` is null where an image stands.
 """
 
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
@@ -51,17 +51,18 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Chat(Format):
-    """A document is one turn of the assistant, or of the user if `role` says so.
+    """A document is one turn, of the assistant unless `role` says otherwise.
 
     Attributes:
       order: natural or matched.
       role: whose words the document is.
-      prompt: what the user says before it, if anything; ``{title}`` and ``{url}`` are filled in.
+      prompt: what the user says before it, if anything, for many templates want the user to begin;
+        ``{title}`` and ``{url}`` are filled in.
     """
 
     name: ClassVar[str] = "chat"
     order: Order = Order.NATURAL
-    role: str = "assistant"
+    role: Literal["assistant", "user", "system"] = "assistant"
     prompt: str = ""
 
     @property
@@ -84,7 +85,7 @@ class Chat(Format):
             content.append({"type": "image", "text": None})
             path = file_name(part["image_id"], picture)
             images.append({"bytes": picture.data, "path": path})
-        messages = [{"role": self.role, "content": content}]
+        messages: list[dict[str, Any]] = [{"role": self.role, "content": content}]
         if self.prompt:
             # No str.format: a prompt may hold braces of its own.
             text = self.prompt.replace("{title}", row["title"]).replace("{url}", row["url"])

@@ -5,6 +5,9 @@ README, "Documents"). Rows of the matrix and entries of `image_info` are sorted 
 open_flamingo counts images by row and places by sentence, so that it pairs an image with another's
 sentence where the two orders differ (open_flamingo/train/data.py, `preprocess_interleaved`).
 
+open_flamingo/scripts/convert_mmc4_to_wds.py takes the lines zipped, as mmc4 publishes them, and the
+images of shard K unpacked in folder K.
+
 mmc4 has no place for an image that matches no sentence: such images are left out and counted.
 `could_have_url_duplicate` is 0, for one document of a URL stays in a corpus. `face_detections` is
 null: weft looks for no faces.

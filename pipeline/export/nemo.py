@@ -1,10 +1,11 @@
 """NeMo Curator's interleaved rows: one for each text and image, and one of metadata at -1.
 
-Source: NVIDIA-NeMo/Curator, nemo_curator/stages/interleaved/README.md (`INTERLEAVED_SCHEMA`).
-Columns beside the reserved ones pass through their stages: `url`, and what is known of an image.
+Source: nemo-curator 1.4, nemo_curator/tasks/interleaved.py (`INTERLEAVED_SCHEMA`). Columns beside
+the reserved ones pass through their stages: those of a document stand in its row of metadata, those
+of an image in its own, and no name is both's, for the writer of WebDataset tars
+(stages/interleaved/io/writers/webdataset.py) keeps a column of the one or of the other.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +15,20 @@ from pipeline.export.obelics import general
 from pipeline.export.order import Order, flow
 from pipeline.export.shard import Format, Needs, Shard
 
+_OF_DOCUMENT = [
+    ("url", pa.string()),
+    ("title", pa.string()),
+    ("language", pa.string()),
+    ("warc_filename", pa.string()),
+    ("warc_record_offset", pa.int64()),
+    ("warc_record_length", pa.int64()),
+]
+_OF_IMAGE = [
+    ("image_url", pa.string()),
+    ("alt", pa.string()),
+    ("caption", pa.string()),
+    ("matched_sim", pa.float32()),
+]
 SCHEMA = pa.schema(
     [
         pa.field("sample_id", pa.string(), nullable=False),
@@ -24,10 +39,8 @@ SCHEMA = pa.schema(
         ("binary_content", pa.large_binary()),
         ("source_ref", pa.string()),
         ("materialize_error", pa.string()),
-        ("url", pa.string()),
-        ("alt", pa.string()),
-        ("caption", pa.string()),
-        ("matched_sim", pa.float32()),
+        *_OF_DOCUMENT,
+        *_OF_IMAGE,
     ]
 )
 METADATA = -1
@@ -49,8 +62,8 @@ class Nemo(Format):
     def write(self, shard: Shard) -> None:
         with shard.parquet(f"nemo-{shard.part}.parquet", SCHEMA) as rows:
             for row in shard.documents():
-                about = json.dumps(general(row), ensure_ascii=False)
-                rows.add(_row(row, METADATA, "metadata", "application/json", text_content=about))
+                about = {name: general(row)[name] for name, _ in _OF_DOCUMENT}
+                rows.add(_row(row, METADATA, "metadata", "application/json", **about))
                 for position, part in enumerate(flow(row, self.order)):
                     if isinstance(part, str):
                         rows.add(_row(row, position, "text", "text/plain", text_content=part))
@@ -65,7 +78,7 @@ class Nemo(Format):
                             f"image/{picture.format}" if picture else None,
                             binary_content=data,
                             materialize_error=None if data is not None else "not stored",
-                            url=part["url"], alt=part["alt"], caption=part["caption"],
+                            image_url=part["url"], alt=part["alt"], caption=part["caption"],
                             matched_sim=part["matched_sim"],
                         ),
                         len(data or b""),

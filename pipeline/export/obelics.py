@@ -1,9 +1,10 @@
 """OBELICS's Parquet: `images` and `texts` in parallel, `metadata` and `general_metadata` as JSON.
 
-Source: huggingface/OBELICS, obelics/processors/web_document_extractor.py and
-web_document_filtering.py (keys of the metadata); consecutive texts are one, a blank line between
-two. What weft knows besides stands under further keys: `sha256`, `caption`, `nsfw` of an image,
-`doc_id`, `title`, `language` of a document.
+Source: `dataset_info` in the card of HuggingFaceM4/OBELICS (columns and types) and
+huggingface/OBELICS, obelics/processors/web_document_extractor.py and web_document_filtering.py
+(keys of the metadata); consecutive texts are one, a blank line between two. What weft knows besides
+stands under further keys: `sha256`, `caption`, `nsfw` of an image, `doc_id`, `title`, `language` of
+a document.
 """
 
 import json

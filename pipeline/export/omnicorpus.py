@@ -1,8 +1,10 @@
-"""OmniCorpus-CC's Parquet: OBELICS's two lists, with metadata as structs.
+"""OmniCorpus-CC's Parquet: OBELICS's two lists, with metadata as structs, null where a text is.
 
-Source: the columns of OpenGVLab/OmniCorpus-CC-210M; files of images are named by the SHA-256 of
-their URL (OpenGVLab/OmniCorpus, mllm_llava/llava/train/datasets.py). Scores that weft does not have
-are left out.
+Source: `dataset_info` in the card of OpenGVLab/OmniCorpus-CC (columns, their order and types), and
+`ObelicsFormatDataset` in OpenGVLab/OmniCorpus, mllm_llava/llava/train/datasets.py: what it asserts
+of the lists, and that files of images are named by the SHA-256 of their URL. Not verified, for no
+published row could be read: that `img_url_sha` is that hash, and what stands in the list `domain`
+(here the host alone). Scores that weft does not have are null.
 """
 
 import hashlib
@@ -16,28 +18,38 @@ from pipeline.export.obelics import merged
 from pipeline.export.order import Order
 from pipeline.export.shard import Format, Needs, Shard
 
+_GENERAL = pa.struct(
+    [
+        ("domain", pa.list_(pa.string())),
+        ("fluency_prob", pa.float64()),
+        ("id", pa.string()),
+        ("non_advertisement_prob", pa.float64()),
+        ("politics_prob", pa.float64()),
+        ("porn_prob", pa.float64()),
+        ("toxic_prob", pa.float64()),
+        ("url", pa.string()),
+    ]
+)
+_IMAGE = pa.struct(
+    [
+        ("aesthetic_prob", pa.float64()),
+        ("bytes", pa.int64()),
+        ("d_hash", pa.string()),
+        ("d_hash_dup_count", pa.int64()),
+        ("height", pa.int64()),
+        ("img_url_sha", pa.string()),
+        ("p_hash", pa.string()),
+        ("p_hash_dup_count", pa.int64()),
+        ("unsafe_prob", pa.float64()),
+        ("width", pa.int64()),
+    ]
+)
 SCHEMA = pa.schema(
     [
+        ("general_metadata", _GENERAL),
         ("images", pa.list_(pa.string())),
         ("texts", pa.list_(pa.string())),
-        (
-            "metadata",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("img_url", pa.string()),
-                        ("width", pa.int32()),
-                        ("height", pa.int32()),
-                        ("p_hash", pa.string()),
-                        ("unsafe_prob", pa.float32()),
-                    ]
-                )
-            ),
-        ),
-        (
-            "general_metadata",
-            pa.struct([("id", pa.string()), ("url", pa.string()), ("domain", pa.string())]),
-        ),
+        ("metadata", pa.list_(_IMAGE)),
     ]
 )
 
@@ -73,7 +85,7 @@ class OmniCorpus(Format):
                         "general_metadata": {
                             "id": row["doc_id"],
                             "url": row["url"],
-                            "domain": _host(row["url"]),
+                            "domain": [_host(row["url"])],
                         },
                     }
                 )
@@ -82,18 +94,22 @@ class OmniCorpus(Format):
                 for url, info in shown.items():
                     picture = shard.picture(info)
                     if picture is not None and picture.data is not None:
-                        archive.add(hashlib.sha256(url.encode()).hexdigest(), picture.data)
+                        archive.add(sha256_of_url(url), picture.data)
                         shard.counts["images"] += 1
 
 
 def _about(info: dict[str, Any]) -> dict[str, Any]:
     return {
-        "img_url": info["url"],
-        "width": info["width"],
         "height": info["height"],
+        "img_url_sha": sha256_of_url(info["url"]),
         "p_hash": info["phash"],
         "unsafe_prob": info["nsfw"],
+        "width": info["width"],
     }
+
+
+def sha256_of_url(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def _host(url: str) -> str:

@@ -1,7 +1,11 @@
 """Image-text pairs in the layout that img2dataset writes and webdataset reads.
 
-``00000.tar`` holds ``KEY.jpg``, ``KEY.txt`` and ``KEY.json``; ``00000.parquet`` the same metadata.
-Source: rom1504/img2dataset, writer.py (`WebDatasetSampleWriter`) and downloader.py (columns).
+``00000.tar`` holds ``KEY.jpg``, ``KEY.json`` and ``KEY.txt`` in alphabetical order;
+``00000.parquet`` the same metadata. Source: img2dataset 1.47, img2dataset/writer.py
+(`WebDatasetSampleWriter`, by `TarWriter` of webdataset), downloader.py (`compute_key` with shards
+of ten million, columns: those of the input come first). Images are as stored, so their names end
+as their formats do; img2dataset has one format for all. Left out: `exif`, and ``00000_stats.json``,
+which holds the times of a download.
 """
 
 from dataclasses import dataclass
@@ -14,20 +18,20 @@ from pipeline.export.shard import Format, Needs, Shard, extension, json_line
 
 SCHEMA = pa.schema(
     [
+        ("text_source", pa.string()),
+        ("similarity", pa.float32()),
+        ("page_url", pa.string()),
+        ("doc_id", pa.string()),
+        ("caption", pa.string()),
         ("url", pa.string()),
         ("key", pa.string()),
         ("status", pa.string()),
         ("error_message", pa.string()),
-        ("caption", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("original_width", pa.int32()),
         ("original_height", pa.int32()),
         ("sha256", pa.string()),
-        ("text_source", pa.string()),
-        ("similarity", pa.float32()),
-        ("page_url", pa.string()),
-        ("doc_id", pa.string()),
     ]
 )
 
@@ -79,9 +83,13 @@ class Pairs(Format):
                     key = f"{stem}{number:07d}"
                     number += 1
                     metadata = _metadata(row, info, key, source, caption)
-                    archive.add(f"{key}.{extension(picture.format)}", picture.data)
-                    archive.add(f"{key}.txt", caption.encode())
-                    archive.add(f"{key}.json", json_line(metadata))
+                    files = {
+                        extension(picture.format): picture.data,
+                        "json": json_line(metadata),
+                        "txt": caption.encode(),
+                    }
+                    for name, data in sorted(files.items()):
+                        archive.add(f"{key}.{name}", data)
                     rows.add(metadata)
                     shard.counts["pairs"] += 1
                     shard.counts[f"pairs by {source}"] += 1
@@ -106,18 +114,18 @@ def _metadata(
     row: dict[str, Any], info: dict[str, Any], key: str, source: str, caption: str
 ) -> dict[str, Any]:
     return {
+        "text_source": source,
+        "similarity": info["matched_sim"] if source == Caption.SENTENCE else None,
+        "page_url": row["url"],
+        "doc_id": row["doc_id"],
+        "caption": caption,
         "url": info["url"],
         "key": key,
         "status": "success",
         "error_message": None,
-        "caption": caption,
         "width": info["width"],
         "height": info["height"],
         "original_width": info["width"],
         "original_height": info["height"],
         "sha256": info["image_id"],
-        "text_source": source,
-        "similarity": info["matched_sim"] if source == Caption.SENTENCE else None,
-        "page_url": row["url"],
-        "doc_id": row["doc_id"],
     }

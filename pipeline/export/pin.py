@@ -1,7 +1,10 @@
 """PIN's Markdown with images: ``pin-K.jsonl``, and the images of ``content_image/`` as a tar.
 
-Source: the card of m-a-p/PIN-14M, section 2.3. weft renders no pages, so `oi_exist` is false. What
-the page wrote is escaped, so that it makes no headings, links or images of its own.
+Source: PIN, arXiv:2406.13923v3, section 3.1.2: the keys and their types, the folder content_image,
+images as ``<img>`` tags in the order of `content_image`. weft renders no pages, so `oi_exist` is
+false; not verified is what `oi_source` and `overall_image` hold then (here null). `ori_meta`, which
+is each source's own, has the page and, as `content_image` has them, what it said of the images.
+What the page wrote is escaped, so that it makes no headings, links or images of its own.
 """
 
 import re
@@ -40,8 +43,8 @@ class Pin(Format):
         number = shard.start
         with shard.open(f"pin-{shard.part}.jsonl") as output:
             for row in shard.documents():
-                names, md = _markdown(row, shard)
-                shown += [name.partition(".")[0] for name in names]
+                names, infos, md = _markdown(row, shard)
+                shown += [info["image_id"] for info in infos]
                 line = {
                     "id": number,
                     "meta": {
@@ -51,12 +54,19 @@ class Pin(Format):
                         "oi_exist": False,
                         "oi_source": None,
                         "source_dataset": "weft",
-                        "ori_meta": {"url": row["url"], "title": row["title"]},
-                        "date_download": row["crawl_time"],
+                        "ori_meta": {
+                            "document_url": row["url"],
+                            "title": row["title"],
+                            "images": [
+                                {"url": info["url"], "alt": info["alt"], "caption": info["caption"]}
+                                for info in infos
+                            ],
+                        },
+                        "date_download": row["crawl_time"][:10] or None,
                     },
                     "license": row["licence"] or None,
                     "quality_signals": {s["rule"]: s["score"] for s in row["signals"]},
-                    "content_image": [f"content_image/{name}" for name in names],
+                    "content_image": names,
                     "md": md,
                     "overall_image": None,
                 }
@@ -66,8 +76,10 @@ class Pin(Format):
             shard.tar_of_images(f"images-{shard.part}.tar", shown, "content_image/")
 
 
-def _markdown(row: dict[str, Any], shard: Shard) -> tuple[list[str], str]:
+def _markdown(row: dict[str, Any], shard: Shard) -> tuple[list[str], list[dict[str, Any]], str]:
+    """The images' paths and entries of `image_info`, and the text."""
     names: list[str] = []
+    infos: list[dict[str, Any]] = []
     blocks = []
     roles = iter(row["roles"])
     for part in flow(row, Order.NATURAL):
@@ -80,10 +92,10 @@ def _markdown(row: dict[str, Any], shard: Shard) -> tuple[list[str], str]:
             shard.counts["image places without a file, left out"] += 1
             continue
         shard.counts["image places"] += 1
-        names.append(file_name(part["image_id"], picture))
-        alt = " ".join(escaped(part["alt"] or "").split())
-        blocks.append(f"![{alt}](content_image/{names[-1]})")
-    return names, "\n\n".join(blocks)
+        infos.append(part)
+        names.append(f"content_image/{file_name(part['image_id'], picture)}")
+        blocks.append(f"<img src='{names[-1]}'>")
+    return names, infos, "\n\n".join(blocks)
 
 
 def _block(text: str, role: str) -> str:

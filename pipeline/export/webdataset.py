@@ -14,10 +14,14 @@ from pipeline.export.shard import Format, Needs, Picture, Shard, Tar, extension,
 
 @dataclass(frozen=True)
 class WebDataset(Format):
-    """A sample is ``ID.json`` and the images as fetched, ``ID.0.jpg``, ``ID.1.png`` ...
+    """A sample is ``ID.json`` and the images as stored, ``ID.1.jpg``, ``ID.4.png`` ..., numbered by
+    their places.
 
-    The JSON holds `texts` and `images` in parallel, the images by their extension (``0.jpg``), and
-    the metadata of `obelics`. An image whose bytes are not there is left out and counted.
+    The JSON holds `texts` and `images` in parallel, the images by the names of their files, and the
+    metadata of `obelics`. An image whose bytes are not there is left out and counted.
+
+    Source: NeMo Curator writes and reads such tars (nemo-curator 1.4,
+    nemo_curator/stages/interleaved/io/writers/webdataset.py and readers/webdataset.py).
 
     Attributes:
       order: natural or matched.
@@ -45,15 +49,21 @@ class WebDataset(Format):
                 texts.append(part)
                 continue
             assert picture.data is not None
-            name = f"{len(found)}.{extension(picture.format)}"
+            name = f"{row['doc_id']}.{len(names)}.{extension(picture.format)}"
             names.append(name)
             texts.append(None)
             found.append((part, picture.data, name))
         metadata = [image_metadata(info, row, shard) for info, _, _ in found]
-        sample = {**general(row), "texts": texts, "images": names, "image_metadata": metadata}
+        sample = {
+            "sample_id": row["doc_id"],
+            "texts": texts,
+            "images": names,
+            **general(row),
+            "image_metadata": metadata,
+        }
         archive.add(f"{row['doc_id']}.json", json_line(sample))
         for _, data, name in found:
-            archive.add(f"{row['doc_id']}.{name}", data)
+            archive.add(name, data)
 
 
 def stored(row: dict[str, Any], order: Order, shard: Shard) -> Iterator[tuple[Any, Picture | None]]:
@@ -76,9 +86,12 @@ class Mint(Format):
     """MINT-1T's tars: ``ID.tiff``, a frame an image, and ``ID.json`` with `texts` and `images` in
     parallel, the images by name, and `image_metadata` in the order of the frames.
 
-    Source: the fields of mlfoundations/MINT-1T-PDF-CC-2023-06. Frames are RGB or RGBA without loss;
-    `sha256` is that of the file as fetched. Images that Pillow does not open are left out and
-    counted.
+    Source: the rows that the viewer of mlfoundations/MINT-1T-PDF-CC-2023-23 shows; NeMo Curator's
+    reader takes the k-th image of `images` for the k-th frame (nemo-curator 1.4,
+    nemo_curator/stages/interleaved/io/readers/webdataset.py). `pdf_name` and
+    `bff_contained_ngram_count_before_dedupe` are left out, for there is no PDF and no such filter.
+    Frames are RGB or RGBA without loss; `sha256` is that of the file as stored. Images that Pillow
+    does not open are left out and counted.
 
     Attributes:
       order: natural or matched.
