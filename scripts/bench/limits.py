@@ -4,16 +4,19 @@ Usage: python -m scripts.bench.limits [--data DIR] [--engine fast] [--pages 1000
 
 hostile  wall seconds and outcome of pages made to cost time or memory
 cost     CPU time of telling suspicious pages from others, as a share of their extraction
-leak     resident memory while so many ordinary pages, and a hostile one in every thousand, go
-         through one guard: after a tenth of them, and at the end
+leak     resident memory of this process, its open files and its children while so many real
+         pages, and a hostile one in every thousand, go through one guard: after 1 %, 10 %, 50 %
+         and all of them. `--leak` measures this alone:
+         nice -n 10 python -m scripts.bench.limits --leak --engine fast --pages 100000
 """
 
 import argparse
 import itertools
+import os
 import time
 from pathlib import Path
 
-from scripts.bench.extraction import SHARED_DATA, load
+from scripts.bench.extraction import SHARED_DATA, Sample, load
 from stages.extraction.config import ExtractionConfig
 from stages.extraction.limits import Guard, PageLimitError, is_suspicious
 
@@ -39,6 +42,14 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) - 1  # one is this listing
+
+
+def children() -> int:
+    return len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
 def outcome(guard: Guard, body: bytes) -> str:
     try:
         found = guard.extract(body, "https://www.example.org/")
@@ -53,16 +64,30 @@ def main() -> None:
     parser.add_argument("--engine", choices=["accurate", "fast"], default="fast")
     parser.add_argument("--pages", type=int, default=100_000)
     parser.add_argument("--timeout", type=int, default=5)
+    parser.add_argument("--leak", action="store_true", help="measure this alone")
     options = parser.parse_args()
-    config = ExtractionConfig(engine=options.engine, page_timeout_s=options.timeout)
-    guard = Guard(config)
+    guard = Guard(ExtractionConfig(engine=options.engine, page_timeout_s=options.timeout))
+    folder = options.data / "pages"
+    samples = [
+        sample
+        for name in ("scrapinghub", "readability", "postlight")
+        for sample in load([folder / f"{name}.warc.gz"], folder / f"{name}.gold.jsonl")
+    ]
+    if not options.leak:
+        hostile(guard)
+        cost(guard, [sample for sample in samples if not is_suspicious(sample.body)])
+    leak(guard, samples, options.pages)
+    guard.close()
+
+
+def hostile(guard: Guard) -> None:
     for name, body in HOSTILE.items():
         start = time.monotonic()
         said = outcome(guard, body)
         print(f"hostile  {name:22} {time.monotonic() - start:6.2f} s  {said}", flush=True)
-    pages = options.data / "pages"
-    samples = load([pages / "scrapinghub.warc.gz"], pages / "scrapinghub.gold.jsonl")
-    samples = [sample for sample in samples if not is_suspicious(sample.body)]
+
+
+def cost(guard: Guard, samples: list[Sample]) -> None:
     start = time.process_time()
     for sample in samples:
         is_suspicious(sample.body)
@@ -72,16 +97,21 @@ def main() -> None:
         guard.extract(sample.body, sample.url, sample.content_type)
     whole = time.process_time() - start
     print(f"cost     {told / len(samples) * 1e6:.0f} us a page, {100 * told / whole:.2f} %")
-    smallest = sorted(samples, key=lambda sample: len(sample.body))[:60]
-    bodies = itertools.cycle(smallest)
-    for number in range(1, options.pages + 1):
+
+
+def leak(guard: Guard, samples: list[Sample], pages: int) -> None:
+    marks = {max(1, pages * percent // 100) for percent in (1, 10, 50, 100)}
+    attacks = itertools.cycle(HOSTILE.values())
+    for number, sample in enumerate(itertools.islice(itertools.cycle(samples), pages), 1):
         if number % 1_000 == 0:
-            outcome(guard, HOSTILE["nested and closed"])
-        sample = next(bodies)
+            outcome(guard, next(attacks))
         guard.extract(sample.body, sample.url, sample.content_type)
-        if number in (options.pages // 10, options.pages):
-            print(f"leak     after {number} pages {resident():.1f} MB", flush=True)
-    guard.close()
+        if number in marks:
+            print(
+                f"leak     after {number} pages {resident():.1f} MB, {open_files()} open files, "
+                f"{children()} children",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
