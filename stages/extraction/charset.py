@@ -3,56 +3,50 @@
 import codecs
 import re
 
-from resiliparse.parse.encoding import detect_encoding
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 # Order of the signals: HTML Standard, 13.2.3.2 "Determining the character encoding".
-_BOMS = (
+# A page that starts with "<" in two bytes has lost its mark, or never had one; its bytes may be
+# valid UTF-8 all the same.
+_STARTS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
 )
-BOMS = tuple(mark for mark, _ in _BOMS)
+_TOLD_BY_START = tuple(start for start, _ in _STARTS)
+# ISO-2022-JP changes to JIS X 0208: in seven bits, so that it is valid UTF-8, too.
+_JIS = (b"\x1b$B", b"\x1b$@")
 _META = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([a-zA-Z0-9_.:-]{2,40})", re.I)
 _PARAMETER = re.compile(r"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 # The Standard looks at the first 1024 bytes; real pages put long scripts before the meta element.
 _HEAD_BYTES = 8_192
-# Labels that browsers read as another encoding than Python. Source: WHATWG Encoding, 4.2.
-_WHATWG = {
-    "ascii": "cp1252",
-    "us-ascii": "cp1252",
-    "iso-8859-1": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso_8859-1": "cp1252",
-    "latin1": "cp1252",
-    "latin-1": "cp1252",
-    "l1": "cp1252",
-    "iso-8859-9": "cp1254",
-    "latin5": "cp1254",
-    "gb2312": "gb18030",
+_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+# Supersets that browsers read these as. Source: WHATWG Encoding, 4.2 and its indexes.
+_WIDER = {
     "gbk": "gb18030",
-    "x-gbk": "gb18030",
     "shift_jis": "cp932",
-    "shift-jis": "cp932",
-    "sjis": "cp932",
-    "x-sjis": "cp932",
-    "windows-31j": "cp932",
-    "euc-kr": "cp949",
-    "ks_c_5601-1987": "cp949",
+    "euc_kr": "cp949",
     "big5": "big5hkscs",
-    "tis-620": "cp874",
-    "iso-8859-11": "cp874",
-    "windows-874": "cp874",
-    "unicode": "utf-16-le",
+    "iso8859-11": "cp874",
+}
+# Labels that are common and not in the Standard, or not in the library's table.
+_MORE = {
+    "latin-1": "cp1252",
     "utf8mb4": "utf-8",
     "utf-8mb4": "utf-8",
     "x-mac-cyrillic": "mac_cyrillic",
+    "x-mac-ukrainian": "mac_cyrillic",
 }
 
 
 def python_codec(label: str) -> str | None:
     """The codec for a label of the web, None for one that nobody knows or that is no text."""
-    name = _WHATWG.get(label.strip().lower(), label.strip().lower())
+    label = label.strip().lower()
+    name = map_encoding_to_html5(label, False) or _MORE.get(label, label)
+    name = _WIDER.get(name, name)
     try:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
@@ -60,9 +54,14 @@ def python_codec(label: str) -> str | None:
     return info.name if getattr(info, "_is_text_encoding", True) else None
 
 
+def is_told_by_bytes(body: bytes) -> bool:
+    """Whether a page tells its encoding by bytes that may be valid UTF-8 as well."""
+    return body.startswith(_TOLD_BY_START) or (b"\x1b" in body and any(jis in body for jis in _JIS))
+
+
 def to_utf8(body: bytes, content_type: str = "") -> bytes:
     """The page in UTF-8; the body itself where it is that already. See `decode`."""
-    if not body.startswith(BOMS):
+    if not is_told_by_bytes(body):
         try:
             body.decode("utf-8")
             return body
@@ -77,9 +76,9 @@ def decode(body: bytes, content_type: str = "") -> str:
     A declared UTF-8 that the bytes contradict, and any declared label in a page that is valid
     non-ASCII UTF-8, lose to the bytes. Undecodable bytes become U+FFFD; nothing is raised.
     """
-    for bom, name in _BOMS:
-        if body.startswith(bom):
-            return body[len(bom) :].decode(name, "replace")
+    if is_told_by_bytes(body):
+        name = next((name for start, name in _STARTS if body.startswith(start)), "iso2022_jp_ext")
+        return body.decode(name, "replace").removeprefix("\ufeff")
     try:
         # Legacy text is almost never valid UTF-8, so valid UTF-8 beats any label.
         return body.decode("utf-8")
@@ -88,12 +87,14 @@ def decode(body: bytes, content_type: str = "") -> str:
     labels = []
     if found := _PARAMETER.search(content_type):
         labels.append(found[1])
+    head = _COMMENT.sub(b"", body[:_HEAD_BYTES])
     for pattern in (_META, _XML):
-        if declared := pattern.search(body[:_HEAD_BYTES]):
+        if declared := pattern.search(head):
             labels.append(declared[1].decode("ascii"))
     for label in labels:
         codec = python_codec(label)
-        if codec is None or codec == "utf-8":
+        # What is in UTF-16 or ISO-2022-JP was told by its bytes: the label is wrong.
+        if codec is None or codec.startswith(("utf-", "iso2022")):
             continue
         # A declared codec may stumble over a few bytes, not over many (1 in 200).
         text = body.decode(codec, "replace")

@@ -19,7 +19,7 @@ from html import unescape
 from resiliparse.extract.html2text import extract_plain_text
 
 from schemas.document import Image, Node, Role, Text
-from stages.extraction.charset import BOMS, decode
+from stages.extraction.charset import decode, is_told_by_bytes
 from stages.extraction.config import ExtractionConfig
 from stages.extraction.extract import DroppedImage, Extraction
 from stages.extraction.judge import (
@@ -227,7 +227,7 @@ def extract_fast(
     """
     raw = body.encode("utf-8", "replace") if isinstance(body, str) else body
     try:
-        if raw.startswith(BOMS):
+        if is_told_by_bytes(raw):
             page = _read(decode(raw, content_type).encode("utf-8", "replace"), config, "replace")
         else:
             page = _read(raw, config, "strict")

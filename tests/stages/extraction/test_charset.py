@@ -1,6 +1,6 @@
 import pytest
 
-from stages.extraction.charset import decode, python_codec
+from stages.extraction.charset import decode, python_codec, to_utf8
 
 TEXT = "Größe: naïve café — “quoted” text"
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 5
@@ -46,6 +46,35 @@ def test_a_wrong_byte_in_declared_utf8_costs_one_character():
     assert decode(body) == '<meta charset="utf-8">' + TEXT * 50 + "\ufffd"
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("label", ["utf-16", "utf-8", "windows-1252"])
+def test_utf_16_without_a_mark_is_told_by_its_first_bytes(codec, label):
+    # Its bytes are valid UTF-8.
+    page = f"<p>{RUSSIAN}</p>"
+    assert decode(page.encode(codec), f"text/html; charset={label}") == page
+    assert to_utf8(page.encode(codec)) == page.encode()
+
+
+@pytest.mark.parametrize("codec", ["iso-2022-jp", "iso2022_jp_1"])
+def test_seven_bit_japanese_is_told_by_its_escapes(codec):
+    page = "<p>" + "吾輩は猫である。" * 9
+    assert decode(page.encode(codec)) == page
+    assert to_utf8(page.encode(codec)) == page.encode()
+
+
+@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "unicode", "iso-2022-jp"])
+def test_bytes_that_a_label_cannot_be_of(label):
+    body = "<p>Größe, naïve café</p>".encode("cp1252") * 20
+    assert decode(body, f"text/html; charset={label}") == body.decode("cp1252")
+    meta = f"<meta charset={label}>".encode()
+    assert decode(meta + body) == (meta + body).decode("cp1252")
+
+
+def test_a_meta_element_in_a_comment_is_none():
+    body = b"<!-- <meta charset=koi8-r> --><meta charset=windows-1251>" + RUSSIAN.encode("cp1251")
+    assert decode(body).endswith(RUSSIAN)
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff", b"\x00" * 100, bytes(range(256))])
 def test_any_bytes_decode(body):
     assert isinstance(decode(body, "text/html; charset=utf-16"), str)
@@ -54,5 +83,12 @@ def test_any_bytes_decode(body):
 def test_codecs_of_labels():
     assert python_codec("GB2312") == "gb18030"
     assert python_codec("latin1") == "cp1252"
+    # All labels of the Standard, not only those that Python knows.
+    assert python_codec("x-cp1251") == "cp1251"
+    assert python_codec("korean") == python_codec("ks_c_5601-1989") == "cp949"
+    assert python_codec("csshiftjis") == "cp932"
+    assert python_codec("dos-874") == "cp874"
+    assert python_codec("x-x-big5") == "big5hkscs"
+    assert python_codec("koi") == "koi8-r"
     assert python_codec("hex") is None
     assert python_codec("no such") is None
