@@ -26,6 +26,8 @@ COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 _ARCHIVE = re.compile(r"\.w?arc(\.(gz|zst|lz4|bz2|xz))?$|\.wacz$", re.IGNORECASE)
 _INDEX = re.compile(r"\.parquet$", re.IGNORECASE)
+# What Common Crawl derives from its WARCs: metadata, and text without its images.
+_DERIVED = re.compile(r"\.(wat|wet)(\.gz)?$", re.IGNORECASE)
 _LIST = re.compile(r"\.(paths|txt)(\.gz)?$", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _IN_WACZ = re.compile(r"(?i)(?<=\.wacz)!")
@@ -80,6 +82,11 @@ def list_inputs(
         if index and not _INDEX.search(path):
             raise ValueError(
                 f"inputs: {path} is no Parquet file; read.cc_index and read.corpus read no archives"
+            )
+        if derived := _DERIVED.search(path):
+            raise ValueError(
+                f"inputs: {path} is a {derived[1].upper()} file, which holds no pages; "
+                "name the WARC files (warc.paths.gz)"
             )
         if not index and _INDEX.search(path):
             raise ValueError(

@@ -469,6 +469,8 @@ def read_part(
                 at = found.offset
                 if capture := _told(found, file):
                     yield capture
+            if stop is None and not stream.tell():
+                raise ValueError("the file is empty")
     except Exception as error:  # noqa: BLE001 - the failed door
         yield _file_failure(file, error, start)
 

@@ -170,6 +170,10 @@ _DECODERS: dict[str, tuple[Callable[[], Inflater], ...]] = {
     "br": (_BrotliInflater,),
     "zstd": (ZstdInflater,),
 }
+_NEXT_MEMBER: dict[type, bytes] = {
+    GzipInflater: b"\x1f\x8b\x08",
+    ZstdInflater: b"\x28\xb5\x2f\xfd",
+}
 _MAGIC = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
@@ -203,9 +207,10 @@ def _inflate(new_inflater: Callable[[], Inflater], body: bytes, limit: int) -> P
         if size > limit:
             raise PayloadTooLarge(f"the payload has more than {limit} bytes once decoded")
         if inflater.eof:
-            if not isinstance(inflater, GzipInflater) or bytes(view[:3]) != b"\x1f\x8b\x08":
+            # Several members or frames are one file: RFC 1952 §2.2, RFC 8878 §3.1.
+            if not bytes(view[:4]).startswith(_NEXT_MEMBER.get(type(inflater), b"\0")):
                 break  # what follows is padding
-            inflater = new_inflater()  # RFC 1952 §2.2: a gzip file may have several members
+            inflater = new_inflater()
         elif not chunk and not data:
             break
     if not size and not inflater.eof:

@@ -128,6 +128,15 @@ def test_what_matches_nothing_is_an_error(tree):
         list_inputs(["https://host.example/*.warc.gz"])
 
 
+@pytest.mark.parametrize("name", ["x.warc.wat.gz", "x.warc.wet.gz"])
+def test_what_is_derived_from_warcs_holds_no_pages(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "wat.paths").write_text(name)
+    for given in (name, "wat.paths"):
+        with pytest.raises(ValueError, match=r"is a W[AE]T file, which holds no pages; name the"):
+            list_inputs([str(tmp_path / given)])
+
+
 def test_one_name_for_two_files_is_an_error():
     with pytest.raises(ValueError, match=r"are both crawl-data/x\.warc\.gz; leave one out"):
         list_inputs([f"https://{host}.example/crawl-data/x.warc.gz" for host in "ab"])

@@ -231,8 +231,14 @@ def test_what_is_no_warc_is_one_located_failure():
     assert (failure.error, failure.warc_offset) == ("no gzip member starts here", 0)
 
 
-def test_an_empty_file_holds_nothing():
-    assert not list(read_captures(WarcFile("x", str(BROKEN / "empty.warc.gz")), ReadConfig()))
+def test_an_empty_file_is_a_failure_of_its_own():
+    file = WarcFile("x", str(BROKEN / "empty.warc.gz"))
+    (failure,) = read_captures(file, ReadConfig())
+    assert (failure.kind, failure.element_id, failure.error) == (
+        "file",
+        "x",
+        "ValueError('the file is empty')",
+    )
 
 
 @pytest.mark.parametrize("name", ["stored.wacz", "deflated.wacz"])

@@ -158,6 +158,13 @@ def test_gzip_of_several_members():
     assert undo(body, coding="gzip") == Payload(b"".join(b"%d," % n for n in range(2000)))
 
 
+def test_zstd_of_several_frames():
+    body = b"".join(zstandard.compress(b"%d," % n) for n in range(200)) + bytes(100)
+    assert undo(body, coding="zstd") == Payload(b"".join(b"%d," % n for n in range(200)))
+    cut = zstandard.compress(HTML) + zstandard.compress(HTML)[:20]
+    assert undo(cut, coding="zstd") == Payload(HTML, incomplete=True)
+
+
 def test_an_empty_body():
     for coding in CODED:
         assert undo(b"", coding=coding) == Payload(b"")
