@@ -10,8 +10,16 @@ from stages.extraction.urls import MAX_URL, Candidate, absolute, parse_srcset, r
 IMAGE_TAGS = frozenset({"img", "image", "amp-img", "amp-anim"})
 # Elements whose `source` children list candidates.
 _PICTURE = "picture"
-_MODERN = frozenset({"image/webp", "image/avif", "image/jxl", "image/jp2", "image/vnd.ms-photo"})
+# What every decoder knows.
+_COMMON = frozenset({"", "image/jpeg", "image/jpg", "image/pjpeg", "image/png", "image/gif"})
 _MODERN_FILE = re.compile(r"\.(?:webp|avif|jxl|jp2|jxr)(?![a-z0-9])", re.I)
+
+# Media that is no wide and light screen: a phone, a dark theme, paper. CSS pixels of a laptop.
+_SCREEN = 1_280
+_MAX_WIDTH = re.compile(
+    r"(?:max(?:-device)?-width\s*:|width\s*<=?)\s*(\d{1,5}(?:\.\d+)?)\s*(px|r?em)?"
+)
+_ELSEWHERE = re.compile(r"\bprint\b|prefers-color-scheme\s*:\s*dark|orientation\s*:\s*portrait")
 
 # Attributes that loaders put the real URL in, most telling first; names seen in the loaders'
 # documentation: lazysizes (data-src, data-srcset), jQuery Lazy Load (data-original), WP Rocket and
@@ -116,7 +124,7 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
 
     Order: srcset of the element (lazy srcset before it), lazy attributes, the `source` elements of
     its picture in formats that every decoder knows, src, the other `source` elements. A src that is
-    data: or names a placeholder goes behind all others.
+    data: or names a placeholder goes behind all others, but for what is meant for other screens.
     """
     attributes = dict(element.attrib)
     src = (
@@ -131,6 +139,7 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     listed = rank(_srcsets(attributes), preferred_width)
     known: list[Candidate] = []
     modern: list[Candidate] = []
+    elsewhere: list[Candidate] = []
     if picture is not None:
         for source in picture.iter("source"):
             kind = (source.get("type") or "").lower()
@@ -138,8 +147,11 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
             if not found and source.get("src"):
                 found = [Candidate(source.get("src"))]
             if "svg" not in kind:
+                if not _suits(source.get("media") or ""):
+                    elsewhere += found
+                    continue
                 for candidate in found:
-                    late = kind in _MODERN or _MODERN_FILE.search(candidate.url)
+                    late = kind not in _COMMON or _MODERN_FILE.search(candidate.url)
                     # Where src is of such a format too, there is no other to wait for.
                     (modern if late and not _MODERN_FILE.search(src) else known).append(candidate)
     is_placeholder = src.startswith("data:") or bool(_PLACEHOLDER.search(src.partition("?")[0]))
@@ -153,6 +165,7 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     ordered += [candidate.url for candidate in rank(modern, preferred_width)]
     if is_placeholder and not any(ordered):
         ordered.append(src)
+    ordered += [candidate.url for candidate in rank(elsewhere, preferred_width)]
     urls: dict[str, None] = {}
     svg = False
     for url in ordered:
@@ -167,6 +180,18 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     if urls:
         return Sources(tuple(urls), raw=raw)
     return Sources((), "svg" if svg else _problem(raw), raw)
+
+
+def _suits(media: str) -> bool:
+    """Whether a source is for a wide and light screen: one query of the list admits it."""
+    return not media or any(_admits(query) for query in media.lower().split(","))
+
+
+def _admits(query: str) -> bool:
+    widths = (
+        float(n) * (16 if unit.endswith("em") else 1) for n, unit in _MAX_WIDTH.findall(query)
+    )
+    return min(widths, default=_SCREEN) >= _SCREEN and not _ELSEWHERE.search(query)
 
 
 def _problem(src: str) -> str:

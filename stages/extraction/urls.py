@@ -2,16 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
 
-_CONTROL = re.compile(r"[\t\n\r\x00]")
-# Characters that a URL may not hold; browsers percent-encode them. Source: WHATWG URL, 4.4.
-_UNSAFE = re.compile(r"[\x01-\x20\"<>\\^`{|}\x7f]|[^\x00-\x7f]")
+from ada_url import join_url, normalize_url
+
 _DENSITY = re.compile(r"^(\d+(?:\.\d+)?)([wx])$", re.I)
-# Already absolute and clean, or a path on the same host: nothing to resolve or to encode.
-_PLAIN = re.compile(r"https?://[a-z0-9.-]+(?:/[\w!$%&'()*+,./:;=?@~-]*)?", re.ASCII)
+# Already absolute and clean, or a path on the same host: nothing to resolve or to encode, unless it
+# has a dot segment.
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[\w!$%&'()*+,./:;=?@~-]*", re.ASCII)
 _PLAIN_PATH = re.compile(r"/(?!/)[\w!$%&'()*+,/:;=?@~-]*(?:\.[\w!$%&'()*+,:;=?@~-]+)?", re.ASCII)
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?=/|$)", re.ASCII)
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e)", re.I)
 # The common form of a candidate: no comma in the URL, one descriptor.
 _PLAIN_CANDIDATE = re.compile(r"[\s,]*([^\s,]+)\s+(\d+(?:\.\d+)?)([wWxX])\s*(?:,|$)", re.ASCII)
 MAX_URL = 4_000  # longer ones are data in disguise, no server takes them (RFC 9110 4.1: 8000)
@@ -34,40 +34,27 @@ class Candidate:
 def absolute(base: str, url: str | None) -> str:
     """The absolute http(s) URL without fragment, or "" where there is none.
 
-    Blanks around it and line breaks inside are dropped, the host is in lower case, a default port
-    is left out, and what may not stand in a URL is percent-encoded, as browsers do.
+    Written as a browser would send it: blanks around it and line breaks inside are dropped, the
+    host is in lower case and ASCII, a default port is left out, dot segments are resolved, and what
+    may not stand in a URL is percent-encoded. Source: WHATWG URL Standard, through ada.
     """
-    if not url:
+    if not url or len(url := url.strip()) > MAX_URL or not url or url[0] == "#":
         return ""
-    if len(url) <= MAX_URL and _PLAIN.fullmatch(url):
-        return url
-    url = _CONTROL.sub("", url.strip())
-    if not url or len(url) > MAX_URL or url.startswith("#"):
-        return ""
-    if _PLAIN.fullmatch(url):  # without the blanks
-        return url
-    if _PLAIN_PATH.fullmatch(url) and (origin := _ORIGIN.match(base)):
-        return origin[0] + url
-    if url.startswith("//") and _PLAIN.fullmatch(joined := base.partition("/")[0] + url):
-        return joined
+    if not _DOT_SEGMENT.search(url):
+        if _PLAIN.fullmatch(url):
+            return url
+        if _PLAIN_PATH.fullmatch(url) and (origin := _ORIGIN.match(base)):
+            return origin[0] + url
+        if url.startswith("//") and _PLAIN.fullmatch(joined := base.partition("/")[0] + url):
+            return joined
     try:
-        joined = urljoin(base, url)
-        parts = urlsplit(joined)
-        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-            return ""
-        default = {"http": 80, "https": 443}[parts.scheme]
-        port = "" if parts.port in (None, default) else f":{parts.port}"
-        host = parts.hostname
-        if not host.isascii():
-            host = host.encode("idna").decode()
+        joined = join_url(base, url)
     except ValueError:
-        return ""
-    user, at, _ = parts.netloc.rpartition("@")
-    host = f"[{host}]" if ":" in host else host
-    path = parts.path.replace("\\", "/") or "/"
-    joined = parts._replace(netloc=f"{user}{at}{host}{port}", path=path, fragment="").geturl()
-    # One spelling for one picture: what a browser would send.
-    return _UNSAFE.sub(lambda m: quote(m[0], safe=""), joined)
+        try:
+            joined = normalize_url(url)  # the address of the page is none
+        except ValueError:
+            return ""
+    return joined.partition("#")[0] if joined.startswith(("http://", "https://")) else ""
 
 
 def parse_srcset(value: str) -> list[Candidate]:

@@ -444,6 +444,38 @@ def test_text_behind_a_block_in_running_text_is_kept(tag, start):
     assert any(text.startswith("These words stand loose in their container.") for text in texts)
 
 
+@pytest.mark.parametrize(
+    "media",
+    [
+        "(max-width: 600px)",
+        "screen and (max-width:48em)",
+        "(width <= 600px)",
+        "(min-width: 300px) and (max-width: 599.98px)",
+        "(max-width: 400px), (max-width: 900px) and (orientation: landscape)",
+        "(prefers-color-scheme: dark)",
+        "print",
+    ],
+)
+def test_a_source_for_other_screens_comes_last(media):
+    html = f'<picture><source media="{media}" srcset="/o.jpg"><source media="(min-width: 601px)"'
+    image = image_of(html + ' srcset="/wide.jpg"><img src="/x.jpg"></picture>')
+    urls = image.url, *image.candidates
+    assert [url.rpartition("/")[2] for url in urls] == ["wide.jpg", "x.jpg", "o.jpg"]
+    alone = image_of(f'<picture><source media="{media}" srcset="/o.jpg"><img></picture>')
+    assert alone.url == "https://www.example.org/o.jpg"
+
+
+@pytest.mark.parametrize("media", ["(min-width: 60em)", "all", "(max-width: 1600px)", "screen"])
+def test_a_source_for_a_wide_screen_comes_first(media):
+    html = f'<picture><source media="{media}" srcset="/wide.jpg"><img src="/x.jpg"></picture>'
+    assert image_of(html).url == "https://www.example.org/wide.jpg"
+
+
+def test_a_source_of_a_format_that_nobody_knows_comes_late():
+    html = '<picture><source type="image/x-own" srcset="/x.own"><img src="/x.jpg"></picture>'
+    assert image_of(html).url == "https://www.example.org/x.jpg"
+
+
 def test_the_largest_source_of_a_picture_is_the_best():
     image = image_of(
         '<picture><source srcset="/s.jpg 320w, /l.jpg 640w"><source type="image/avif" '

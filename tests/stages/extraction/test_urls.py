@@ -20,6 +20,15 @@ BASE = "https://www.example.org/a/b/page.html?x=1"
         ("HTTP://Cdn.Example.ORG:80/C.jpg", "http://cdn.example.org/C.jpg"),
         ("https://cdn.example.org:8443/c.jpg", "https://cdn.example.org:8443/c.jpg"),
         ("https://münchen.example/c.jpg", "https://xn--mnchen-3ya.example/c.jpg"),
+        ("https://faß.example/c.jpg", "https://xn--fa-hia.example/c.jpg"),
+        ("http://cdn.example/a/../c.jpg", "http://cdn.example/c.jpg"),
+        ("//cdn.example/a/./c.jpg", "https://cdn.example/a/c.jpg"),
+        ("/./a/%2E%2e/c.jpg", "https://www.example.org/c.jpg"),
+        ("https://cdn.example", "https://cdn.example/"),
+        ("\\\\cdn.example\\c.jpg", "https://cdn.example/c.jpg"),
+        ("\\a\\c.jpg", "https://www.example.org/a/c.jpg"),
+        ("https:///cdn.example/c.jpg", "https://cdn.example/c.jpg"),
+        ("http://cdn.example:99999/c.jpg", ""),
         ("?id=7", "https://www.example.org/a/b/page.html?id=7"),
         ("", ""),
         (None, ""),
@@ -35,6 +44,11 @@ BASE = "https://www.example.org/a/b/page.html?x=1"
 )
 def test_absolute(written, expected):
     assert absolute(BASE, written) == expected
+
+
+def test_a_page_without_an_address():
+    assert absolute("", "http://x.example/ü.jpg") == "http://x.example/%C3%BC.jpg"
+    assert absolute("", "ü.jpg") == absolute("about:blank", "c.jpg") == ""
 
 
 @pytest.mark.parametrize(
