@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import unescape
+from html.entities import html5
 
 from resiliparse.extract.html2text import extract_plain_text
 
@@ -118,6 +119,7 @@ _WHOLE_TAG = re.compile(rb"<[^>\"']*+(?:(?:\"[^\"]*+\"|'[^']*+')[^>\"']*+)*+>")
 _ATTRIBUTE = re.compile(
     r"([^\s=>\"'/<][^\s=>/]*)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+)))?"
 )
+_REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|([A-Za-z][A-Za-z0-9]*+(?:;|(?!=))))")
 _STEPS = re.compile(
     "<(p|h[1-6]|li)>([^<\n\t\x02]*)</(?:p|h[1-6]|li)>\\s*"  # a whole block
     "|<(/?)(h[1-6]|p|ul|ol|li|pre|br)>|\n+|\x02([a-z])([0-9]{1,7})\x03"
@@ -166,8 +168,16 @@ def _attributes(tag: bytes) -> dict[str, str]:
     for match in _ATTRIBUTE.finditer(text, _NAME_END.match(text).end()):  # type: ignore[union-attr]
         name, one, two, bare = match.groups()
         value = one or two or bare or ""
-        found.setdefault(name.lower(), unescape(value) if "&" in value else value)
+        found.setdefault(name.lower(), _unescape_value(value) if "&" in value else value)
     return found
+
+
+def _unescape_value(text: str) -> str:
+    """The value of an attribute, in which `&copy=` is a parameter and no copyright sign.
+
+    Source: HTML Standard, 13.2.5.73 "Named character reference state".
+    """
+    return _REFERENCE.sub(lambda m: html5.get(m[1], m[0]) if m[1] else unescape(m[0]), text)
 
 
 class _Found(Tag):
@@ -510,7 +520,7 @@ def _meta(source: bytes, low: bytes, start: int, end: int) -> Tag | None:
         text = value.decode("utf-8", "replace")
         tag._attributes = {
             kind.decode(): name.decode("utf-8", "replace"),
-            "content": unescape(text),
+            "content": _unescape_value(text),
         }
         return tag
     if READ_NAMES.isdisjoint(_META_NAME.findall(low, start, end)):
@@ -639,7 +649,7 @@ def _plain_url(element: Tag, base: str) -> str:
         return ""
     src = match[1].decode("utf-8", "replace")
     if "&" in src:
-        src = unescape(src)
+        src = _unescape_value(src)
     return absolute(base, src) or src[:200]
 
 

@@ -471,6 +471,14 @@ def test_a_source_for_a_wide_screen_comes_first(media):
     assert image_of(html).url == "https://www.example.org/wide.jpg"
 
 
+def test_a_parameter_of_a_url_is_no_character_reference():
+    query = "a=1&amp;b=2&timestamp=3&copy=4&notify=5&section=6&lt=7&notit;&#38;c=8&amp;amp;d"
+    image = image_of(f'<img src="/i?{query}" alt="&copy 2020 caf&eacute &lt;&hellip;&no;">')
+    kept = "a=1&b=2&timestamp=3&copy=4&notify=5&section=6&lt=7&notit;&c=8&amp;d"
+    assert image.url == f"https://www.example.org/i?{kept}"
+    assert image.alt == "© 2020 café <…&no;"
+
+
 def test_a_source_of_a_format_that_nobody_knows_comes_late():
     html = '<picture><source type="image/x-own" srcset="/x.own"><img src="/x.jpg"></picture>'
     assert image_of(html).url == "https://www.example.org/x.jpg"
