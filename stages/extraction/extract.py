@@ -29,6 +29,7 @@ from stages.extraction.sources import (
     merge_sizes,
     same_file,
     squeeze,
+    without_controls,
 )
 from stages.extraction.urls import absolute
 from stages.extraction.walk import BLANK, BREAK, IMAGE, RUN, RawImage, TooComplex, Walk, walk
@@ -37,6 +38,9 @@ from stages.extraction.walk import BLANK, BREAK, IMAGE, RUN, RawImage, TooComple
 _CONTROL_BYTES = bytes(c for c in range(32) if c not in (9, 10, 13))
 # Invisible and in the way of comparing words: byte order mark and soft hyphen.
 _INVISIBLE = re.compile("[\ufeff\u00ad]")
+# What follows them belongs to the body all the same (HTML Standard, 13.2.6.4.19 "after body");
+# libxml2 would drop it.
+_END_OF_PAGE = re.compile(rb"</(?:[bB][oO][dD][yY]|[hH][tT][mM][lL])\s*>")
 _XML_DECLARATION = re.compile(rb"^\s*<\?xml[^>]*\?>")
 # trafilatura wants lxml.html's elements; its own lookup asks Python for the class of every element.
 _LOOKUP = etree.ElementDefaultClassLookup(
@@ -147,6 +151,7 @@ def parse(page: bytes | str) -> Any:
     """The tree of a page (bytes are UTF-8), or None where there is no element in it."""
     data = page.encode("utf-8", "replace") if isinstance(page, str) else page
     data = _XML_DECLARATION.sub(b"", data.translate(None, _CONTROL_BYTES), count=1)
+    data = _END_OF_PAGE.sub(b"", data)
     if not data or data.isspace():
         return None
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
@@ -162,9 +167,14 @@ def parse(page: bytes | str) -> Any:
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     base = ""
     scripts = []
-    for element in list(root.iter("base", "math", "script")):
+    for element in list(root.iter("base", "math", "script", "template")):
         if element.tag == "script":
             scripts.append(element)
+            if (element.get("type") or "").startswith("math/tex"):
+                _write_out_tex(element)
+        elif element.tag == "template":
+            if element.get("shadowrootmode"):
+                element.tag = "div"  # shown in place of what holds it
         elif element.tag == "math":
             _write_out_math(element)
         else:
@@ -201,7 +211,7 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     shown: tuple[int, int] = (-1, -1)  # place among the kept runs and number of the last one kept
     for number, image in enumerate(found.images):
         if number in pairs:
-            verdicts.append((Reason.DUPLICATE, "noscript copy of the image before it"))
+            verdicts.append((Reason.DUPLICATE, "stands in for the image before it"))
             continue
         verdict = judge.judge(image, sizes[number], partial(sources_of, number))
         if verdict.reason is None:
@@ -250,7 +260,17 @@ def _write_out_math(element: Any) -> None:
     tex = tex or (element.get("alttext") or "").strip()
     if not tex:
         return
-    opening, closing = ("\\[", "\\]") if element.get("display") == "block" else ("\\(", "\\)")
+    _replace(element, tex, element.get("display") == "block")
+
+
+def _write_out_tex(element: Any) -> None:
+    """The same for the TeX that MathJax 2 keeps in scripts."""
+    if tex := (element.text or "").strip():
+        _replace(element, tex, "mode=display" in element.get("type"))
+
+
+def _replace(element: Any, tex: str, is_block: bool) -> None:
+    opening, closing = ("\\[", "\\]") if is_block else ("\\(", "\\)")
     tail = element.tail
     element.clear()
     element.tag = "span"
@@ -307,21 +327,40 @@ def _assign_captions(
 
 
 def _noscript_pairs(found: Walk) -> dict[int, int]:
-    """Images in a noscript element that follow the image they stand in for: copy -> original."""
+    """Images that stand in for the one before them, in a noscript element that follows it or as an
+    AMP image's fallback or placeholder: copy -> original."""
     pairs: dict[int, int] = {}
     for number, image in enumerate(found.images):
-        if image.hidden != "noscript" or number == 0:
+        if number == 0:
             continue
-        before = found.images[number - 1]
+        original = pairs.get(number - 1, number - 1)
+        before = found.images[original]
+        if image.hidden != "noscript":
+            if is_stand_in(image.element) and image.element.getparent() is before.element:
+                pairs[number] = original
+            continue
         same_place = before.position == image.position and not before.hidden
-        if same_place and (number - 1) not in pairs and _close(before.element, image.element):
-            pairs[number] = number - 1
+        is_first = found.images[number - 1].hidden != "noscript"
+        if same_place and is_first and _close(before.element, image.element):
+            pairs[number] = original
     return pairs
+
+
+def is_stand_in(element: Any) -> bool:
+    """Whether an AMP image is shown only until, or if not, the one around it is.
+
+    Source: https://amp.dev/documentation/guides-and-tutorials/develop/style_and_layout/placeholders
+    """
+    return element.tag.startswith("amp-") and (
+        element.get("fallback") is not None or element.get("placeholder") is not None
+    )
 
 
 def _close(original: Any, copy: Any) -> bool:
     """The noscript of the copy follows the original within the same small wrapper."""
     noscript = next(copy.iterancestors("noscript"))
+    if noscript.getparent() is original:  # an AMP image
+        return True
     before = noscript.getprevious()
     while before is not None and not isinstance(before.tag, str):
         before = before.getprevious()
@@ -444,4 +483,5 @@ def _tidy(text: str) -> str:
 
 
 def _clean(text: str) -> str:
+    text = without_controls(text)
     return text if text.isascii() else unicodedata.normalize("NFC", _INVISIBLE.sub("", text))

@@ -22,7 +22,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from schemas.document import Image, Node, Role, Text
 from stages.extraction.charset import decode, is_told_by_bytes
 from stages.extraction.config import ExtractionConfig
-from stages.extraction.extract import DroppedImage, Extraction
+from stages.extraction.extract import DroppedImage, Extraction, is_stand_in
 from stages.extraction.judge import (
     Judged,
     Reason,
@@ -39,6 +39,7 @@ from stages.extraction.sources import (
     merge_sizes,
     same_file,
     squeeze,
+    without_controls,
 )
 from stages.extraction.urls import absolute
 from stages.extraction.walk import TooComplex
@@ -61,6 +62,9 @@ _NESTING = re.compile(
 )
 # resiliparse takes a list that lies close below the body for the menu of the site.
 _WRAPPER = b"<div><div><div>"
+_COMMENT_END = re.compile(rb"--!?>")
+# What says how to read the characters of a ruby element; resiliparse loses the characters to it.
+_READING = re.compile(rb"<r[pt]\b[^>]*>.*?(?:</r[pt]>|(?=<r[bpt]\b)|\Z)|</?rb>", re.I | re.DOTALL)
 _TEX = re.compile(rb'<annotation[^>]*encoding="application/x-tex"[^>]*>([^<]*)', re.I)
 _CAPTION = re.compile(
     r'(<(?:p|div|span|small|dd|td|em)\s(?=[^>]{0,200}class="[^">]{0,100}aption)[^>]*>)', re.I
@@ -94,7 +98,7 @@ _KINDS = {
     **dict.fromkeys(b"meta link title base".split(), _ABOUT),
     **dict.fromkeys(
         b"figure /figure figcaption /figcaption picture /picture source blockquote /blockquote "
-        b"time /time main /main math header h1 html body".split(),
+        b"time /time main /main math ruby header h1 html body".split(),
         _TAG,
     ),
 }
@@ -103,7 +107,7 @@ _KINDS = {
 _STOP = re.compile(
     rb"<(?:(!--|(?:s(?:cript|tyle|vg|elect|ource)|n(?:av|oscript)|a(?:side|udio|mp-img|mp-anim)"
     rb"|i(?:mg|mage|nput|frame)|f(?:igure|igcaption|ooter)|h(?:eader|1|tml)|picture"
-    rb"|b(?:lockquote|utton|ody|ase)|t(?:ime|emplate|extarea|itle)|m(?:eta|ain|ath)|link|object"
+    rb"|b(?:lockquote|utton|ody|ase)|t(?:ime|emplate|extarea|itle)|m(?:eta|ain|ath)|link|object|ruby"
     rb"|video|canvas|d(?:ialog|atalist)"
     rb"|/(?:s(?:cript|tyle|vg|elect)|n(?:av|oscript)|a(?:side|udio)|f(?:ig(?:ure|caption)|ooter)"
     rb"|picture|b(?:lockquote|utton)|t(?:ime|emplate|extarea)|main|iframe|object|video|canvas"
@@ -300,6 +304,11 @@ def _whole_tag(source: bytes, start: int) -> bytes:
     return source[start : end + 1] if end >= 0 else source[start:]
 
 
+def _comment_end(source: bytes, start: int) -> int:
+    end = _COMMENT_END.search(source, start + 2)  # `<!-->` is a whole comment
+    return end.end() if end else len(source)
+
+
 def _cut(
     source: bytes, low: bytes, errors: str, config: ExtractionConfig, unclosed: dict[bytes, int]
 ) -> _Cut | None:
@@ -319,7 +328,7 @@ def _cut(
     html = Tag(b"<html>", "html")
     about: list[Tag] = []
     stamps: list[Tag] = []
-    at = seen = figure = figures = headlines = 0
+    at = seen = figure = figures = headlines = shadows = 0
     in_body = False
     token = 0  # place in `out` of the last image
     header = -1  # where the header of the site ends
@@ -350,13 +359,15 @@ def _cut(
                     if low.find(b"ld+json", cut_start, opened) > 0:
                         text = source[opened + 1 : start].decode("utf-8", "replace")
                         about.append(Tag(source[cut_start : opened + 1], "script", text=text))
+                    elif not script and low.find(b"math/tex", cut_start, opened) > 0:
+                        is_block = low.find(b"mode=display", cut_start, opened) > 0
+                        out.append(_delimited(source[opened + 1 : start].strip(), is_block))
                 cut, end_tag = script, b"/" + script if script else b""
                 script = b""
             elif cut == b"script" or cut == b"style":
                 pass
             elif group == _COMMENT:
-                end = low.find(b"-->", start)
-                at = len(low) if end < 0 else end + 3
+                at = _comment_end(low, start)
             elif name == b"script" and start < unclosed.get(name, len(low)):
                 script, cut, end_tag, cut_start = cut, name, b"/script", start
             elif group == _IMAGE:
@@ -367,8 +378,8 @@ def _cut(
                 found = _Found(tag, name.decode(), start, figure)
                 if cut != b"noscript":
                     found.inside = cut.decode()
-                elif images and _stands_in(images[-1], out[token + 1 :]):
-                    found.copy_of = len(images) - 1
+                elif images and _stands_in(images[_original(images)], out[token + 1 :]):
+                    found.copy_of = _original(images)
                 else:
                     token = len(out)
                     out.append(b"\x02i%d\x03" % len(images))
@@ -380,11 +391,13 @@ def _cut(
             at = match.end()
             if start >= unclosed.get(name, len(low)):
                 out.append(source[start:at])
+            elif name == b"template" and low.find(b"shadowrootmode", at, low.find(b">", at)) > 0:
+                out.append(b"<div")  # shown in place of what holds it
+                shadows += 1
             else:
                 cut, end_tag, cut_start = name, b"/" + name, start
         elif group == _COMMENT:
-            end = low.find(b"-->", start)
-            at = len(low) if end < 0 else end + 3
+            at = _comment_end(low, start)
         elif group == _IMAGE:
             tag = _whole_tag(source, start)
             at = start + len(tag)
@@ -395,11 +408,23 @@ def _cut(
             if start < header and not headlines:
                 images.append(_Found(tag, name.decode(), start, figure, picture, "header"))
             else:
-                token = len(out)
-                out.append(b"\x02i%d\x03" % len(images))
-                images.append(_Found(tag, name.decode(), start, figure, picture))
+                found = _Found(tag, name.decode(), start, figure, picture)
+                if (
+                    name[:4] == b"amp-"
+                    and images
+                    and is_stand_in(found)
+                    and _stands_in(images[_original(images)], out[token + 1 :])
+                ):
+                    found.copy_of = _original(images)
+                else:
+                    token = len(out)
+                    out.append(b"\x02i%d\x03" % len(images))
+                images.append(found)
         elif group == _CLOSED:
             at = low.find(b">", start) + 1 or len(low)
+            if shadows and name == b"/template":
+                out.append(b"</div>")
+                shadows -= 1
         elif group == _ABOUT:
             at = low.find(b">", start) + 1 or len(low)
             if name == b"meta":
@@ -450,6 +475,11 @@ def _cut(
                     at = end + 7
                 else:
                     out.append(tag)
+            elif name == b"ruby":
+                end = low.find(b"</ruby", at)
+                if end > 0:
+                    out.append(_READING.sub(b"", source[at:end]))
+                    at = low.find(b">", end) + 1 or len(low)
             elif name == b"main":
                 main_starts.append((len(out), headlines))
                 out.append(tag)
@@ -537,7 +567,11 @@ def _tex(inside: bytes, math: Tag) -> bytes:
     """The TeX source of MathML in the delimiters of TeX, "" where there is none."""
     noted = _TEX.search(inside)
     tex = noted[1].strip() if noted else (math.get("alttext") or "").strip().encode()
-    opening, closing = (b"\\[", b"\\]") if math.get("display") == "block" else (b"\\(", b"\\)")
+    return _delimited(tex, math.get("display") == "block")
+
+
+def _delimited(tex: bytes, is_block: bool) -> bytes:
+    opening, closing = (b"\\[", b"\\]") if is_block else (b"\\(", b"\\)")
     return opening + tex.replace(b"<", b"&lt;") + closing if tex else b""
 
 
@@ -545,8 +579,14 @@ def _is_image_input(tag: bytes) -> bool:
     return b"image" in tag.lower() and (Tag(tag, "input").get("type") or "").lower() == "image"
 
 
+def _original(images: list[_Found]) -> int:
+    """The number of the image that the next one may stand in for."""
+    last = images[-1]
+    return last.copy_of if last.copy_of >= 0 and last.tag != "img" else len(images) - 1
+
+
 def _stands_in(original: _Found, between: list[bytes]) -> bool:
-    """A noscript element follows the image within a small wrapper."""
+    """Nothing but the tags of a small wrapper lies between."""
     if original.inside or original.copy_of >= 0:
         return False
     return sum(map(len, between)) < _NEAR and not _TAGS.sub(b"", b"".join(between)).strip()
@@ -593,7 +633,7 @@ def _judge(
         if number not in shown:
             image = Image(_plain_url(element, base))
             if element.copy_of >= 0:
-                reason, detail = Reason.DUPLICATE, "noscript copy of the image before it"
+                reason, detail = Reason.DUPLICATE, "stands in for the image before it"
             elif element.inside:
                 reason, detail = Reason.BOILERPLATE, f"inside {element.inside}"
             else:
@@ -768,7 +808,7 @@ def _build(text: str, content: dict[int, Image]) -> list[Node]:
             role = Role.LIST_ITEM
         else:
             role = Role.PARAGRAPH
-        nodes.append(Text(unescape(block) if "&" in block else block, role))
+        nodes.append(Text(without_controls(unescape(block) if "&" in block else block), role))
         if labelled:
             _caption(nodes, len(nodes) - 1)
             labelled = False

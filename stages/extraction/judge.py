@@ -76,7 +76,7 @@ _CONTAINER_WORDS = {
     ),
 }
 # Elements whose text is not shown but that may wrap real images.
-_HIDING_TAGS = frozenset({"head", "svg", "iframe", "select", "textarea", "datalist", "title"})
+_HIDING_TAGS = _words("head svg iframe select textarea datalist title template video audio canvas")
 
 _MAX_NAMES = 500  # characters of class, id and role that are looked at
 _NAME = re.compile(r"[A-Za-z0-9]+")
@@ -145,6 +145,8 @@ def judge_size(size: tuple[int | None, int | None], min_side: int) -> Judged | N
 
 def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> Judged | None:
     """The objection to what an image element and its URL are called, if there is one."""
+    if is_hidden(element) and not any(key.startswith("data-") for key in element.attrib):
+        return Judged(Reason.BOILERPLATE, "hidden")  # and no script is to show it once it is loaded
     large = all(side is not None and side >= _PLAINLY_LARGE for side in size)
     name = element.get("class") or ""
     own = words(f"{name} {element.get('id') or ''}")
@@ -157,6 +159,11 @@ def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> J
         if hit := path & listed:
             return Judged(reason, f"URL says {min(hit)}")
     return None
+
+
+def is_hidden(element: Any) -> bool:
+    """Whether an element hides itself."""
+    return element.get("hidden") is not None or bool(_HIDDEN.search(element.get("style") or ""))
 
 
 def judge_container(names: str) -> tuple[Reason, str] | None:
@@ -265,7 +272,7 @@ class Judge:
             return Reason.BOILERPLATE, f"inside {tag}"
         if tag == "header" and not self._in_article(frame):
             return Reason.BOILERPLATE, "inside the site header"
-        if element.get("hidden") is not None or _HIDDEN.search(element.get("style") or ""):
+        if is_hidden(element):
             return Reason.BOILERPLATE, "inside a hidden element"
         names = self.found.names[frame]
         if role := element.get("role"):

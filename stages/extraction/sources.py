@@ -56,6 +56,11 @@ _LAZY = (
 )
 _LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-responsive")
 _KNOWN = frozenset((*_LAZY, *_LAZY_SRCSET, "src", "srcset", "alt", "title", "href", "longdesc"))
+_OF_MANY_USES = frozenset({"data-url", "data-image", "data-img", "data-lazy", "data-echo"})
+_LESSER = re.compile(
+    r"(?<![a-z])(?:thumb|low|small|tiny|mobile|preview|placeholder|lqip|blur|fallback|error|pin|share"
+    r"|social|facebook|twitter)"
+)
 _SIMPLE = frozenset(
     {"src", "alt", "title", "width", "height", "class", "id", "style", "border", "align", "loading"}
 )
@@ -69,6 +74,7 @@ _PLACEHOLDER = re.compile(
 )
 _PIXELS = re.compile(r"^\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$", re.I)
 _STYLE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SVG = re.compile(r"\.svgz?(?:$|[?#])|^data:image/svg", re.I)
 
 
@@ -88,23 +94,44 @@ class Sources:
 
 
 def squeeze(text: str | None) -> str:
-    return " ".join(text.split()) if text else ""
+    return " ".join(without_controls(text).split()) if text else ""
 
 
-def _lazy_attributes(attributes: dict[str, str]) -> list[str]:
-    """Values of lazy attributes, known names first, then any whose value names an image file."""
-    values = [attributes[name] for name in _LAZY if name in attributes]
-    for name, value in attributes.items():
-        if (
-            name.startswith("data-")
-            and name not in _KNOWN
-            and len(value) <= MAX_URL
-            and _EXTENSION.search(value)
-            and _LOOKS_LIKE_URL.match(value.strip())
+def without_controls(text: str) -> str:
+    """The text without the characters that no browser shows and no XML may hold."""
+    return _CONTROLS.sub("", text) if _CONTROLS.search(text) else text
+
+
+def _lazy_attributes(attributes: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Values of lazy attributes: those to prefer to src, and those that are worse or no image.
+
+    The former are known names, then any whose value names an image file; the latter are called a
+    thumbnail or the like, or have a name of many uses and a value that names no image file.
+    """
+    better = [name for name in _LAZY if name in attributes]
+    better += [
+        name
+        for name, value in attributes.items()
+        if name.startswith("data-")
+        and name not in _KNOWN
+        and len(value) <= MAX_URL
+        and _EXTENSION.search(value)
+    ]
+    lesser = []
+    for name in better.copy():
+        # The pattern takes quadratic time, and no URL is longer. Values with blanks are srcset
+        # lists, which `_srcsets` reads.
+        value = attributes[name].strip()
+        if len(value) > MAX_URL or " " in value or not _LOOKS_LIKE_URL.match(value):
+            better.remove(name)
+        elif (
+            not _EXTENSION.search(value)
+            if name in _OF_MANY_USES
+            else name not in _KNOWN and _LESSER.search(name)
         ):
-            values.append(value)
-    # The pattern takes quadratic time, and no URL is longer.
-    return [v for v in values if len(v) <= MAX_URL and _LOOKS_LIKE_URL.match(v.strip())]
+            better.remove(name)
+            lesser.append(name)
+    return [attributes[name] for name in better], [attributes[name] for name in lesser]
 
 
 def _srcsets(attributes: dict[str, str], lazy_only: bool = False) -> list[Candidate]:
@@ -123,8 +150,9 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     """The URLs of an img, amp-img or img-less picture element.
 
     Order: srcset of the element (lazy srcset before it), lazy attributes, the `source` elements of
-    its picture in formats that every decoder knows, src, the other `source` elements. A src that is
-    data: or names a placeholder goes behind all others, but for what is meant for other screens.
+    its picture in formats that every decoder knows, src, the other `source` elements, what is meant
+    for other screens, attributes with a thumbnail. A src that is data: or names a placeholder goes
+    behind all others.
     """
     attributes = dict(element.attrib)
     src = (
@@ -135,7 +163,7 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
         # Nothing to choose from.
         url = "" if _SVG.search(src) else absolute(base, src)
         return Sources((url,) if url else (), "" if url else _problem(src), src)
-    lazy = _lazy_attributes(attributes)
+    better, lesser = _lazy_attributes(attributes)
     listed = rank(_srcsets(attributes), preferred_width)
     known: list[Candidate] = []
     modern: list[Candidate] = []
@@ -155,17 +183,16 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
                     # Where src is of such a format too, there is no other to wait for.
                     (modern if late and not _MODERN_FILE.search(src) else known).append(candidate)
     is_placeholder = src.startswith("data:") or bool(_PLACEHOLDER.search(src.partition("?")[0]))
-    # Values with a comma and blanks are srcset lists, which `listed` has already.
-    lazy = [value for value in lazy if " " not in value.strip()]
     ordered = [candidate.url for candidate in listed]
-    ordered += lazy
+    ordered += better
     ordered += [candidate.url for candidate in rank(known, preferred_width)]
     if not is_placeholder:
         ordered.append(src)
     ordered += [candidate.url for candidate in rank(modern, preferred_width)]
+    ordered += [candidate.url for candidate in rank(elsewhere, preferred_width)]
+    ordered += lesser
     if is_placeholder and not any(ordered):
         ordered.append(src)
-    ordered += [candidate.url for candidate in rank(elsewhere, preferred_width)]
     urls: dict[str, None] = {}
     svg = False
     for url in ordered:

@@ -32,7 +32,7 @@ BLOCK_TAGS = tag_set(
 # Their text is not shown, or not as text of the page.
 SKIPPED_TAGS = tag_set(
     "head script style noscript svg iframe object embed select textarea audio video canvas applet "
-    "datalist title"
+    "datalist title template"
 )
 # Page furniture by its own word; the text in it is only measured, and images are all that is taken.
 # Source: trafilatura 2.3 settings.py, MANUALLY_CLEANED, those that hold more than a word.

@@ -1,7 +1,6 @@
 """How images are gathered: where from, within which limits, with whose leave."""
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from stages import files
 from stages.imaging.archives import Archives, archives_of
@@ -47,7 +46,7 @@ class GatherConfig:
         for path in self.webdataset:
             archives_of(path)
 
-    @cached_property
+    @property
     def limits(self) -> DecodeLimits:
         """`decode`, with as many pixels left as are stored anew."""
         stored = self.re_encode.max_side if self.re_encode else 0

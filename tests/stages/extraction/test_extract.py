@@ -479,6 +479,119 @@ def test_a_parameter_of_a_url_is_no_character_reference():
     assert image.alt == "© 2020 café <…&no;"
 
 
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        'data-thumb="/o.jpg"',
+        'data-low-res-src="/o.jpg"',
+        'data-mobile-src="/o.jpg"',
+        'data-pin-media="/o.jpg"',
+        'data-fallback-img="/o.jpg"',
+        'data-url="/o.html"',
+        'data-image="/o/12345"',
+    ],
+)
+def test_an_attribute_that_names_something_lesser_comes_last(attribute):
+    image = image_of(f'<img src="/x.jpg" {attribute}>')
+    assert image.url == "https://www.example.org/x.jpg"
+    assert len(image.candidates) == 1
+    alone = image_of(f'<img src="data:image/gif;base64,R0" {attribute}>')
+    assert alone.url.startswith("https://www.example.org/o")
+
+
+@pytest.mark.parametrize("attribute", ['data-large="/o.jpg"', 'data-url="/o.jpg"'])
+def test_any_other_attribute_with_an_image_file_is_the_best(attribute):
+    assert image_of(f'<img src="/x.jpg" {attribute}>').url == "https://www.example.org/o.jpg"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<noscript><img src="/s.jpg" width="600"></noscript>',
+        '<amp-img fallback src="/s.jpg"></amp-img>',
+        '<amp-img placeholder src="/s.jpg"></amp-img>',
+    ],
+)
+def test_what_stands_in_for_an_amp_image_is_no_image_of_its_own(inner):
+    found = run(page(f'<amp-img src="/x.webp" width="600" height="400">{inner}</amp-img>'))
+    (image,) = middle_of(found)
+    assert image.url.endswith("/x.webp")
+    assert image.candidates == ("https://www.example.org/s.jpg",)
+    assert reasons(found) == [("https://www.example.org/s.jpg", Reason.DUPLICATE)]
+
+
+def test_an_amp_image_with_a_placeholder_and_a_noscript_copy():
+    inner = '<amp-img placeholder src="/p.jpg"></amp-img><noscript><img src="/n.jpg"></noscript>'
+    found = run(page(f'<amp-img src="/x.jpg" width="600" height="400">{inner}</amp-img>'))
+    (image,) = middle_of(found)
+    assert image.url.endswith("/x.jpg")
+    assert [reason for _, reason in reasons(found)] == [Reason.DUPLICATE] * 2
+
+
+@pytest.mark.parametrize("hidden", ["hidden", 'style="Display : none"'])
+def test_a_hidden_image_is_no_content_unless_a_script_may_show_it(hidden):
+    found = run(page(f'<img src="/x.jpg" {hidden}>'))
+    assert middle_of(found) == []
+    assert reasons(found) == [("https://www.example.org/x.jpg", Reason.BOILERPLATE)]
+    assert image_of(f'<img data-src="/x.jpg" {hidden}>').url == "https://www.example.org/x.jpg"
+
+
+def test_a_template_is_not_shown_but_for_a_shadow_root():
+    inner = "<p>Some words of a card that has a picture.</p><img src=/x.jpg width=400>"
+    found = run(page(f"<template>{inner}</template>"))
+    assert middle_of(found) == []
+    assert reasons(found) == [("https://www.example.org/x.jpg", Reason.BOILERPLATE)]
+    card = page(f"<my-card><template shadowrootmode=open>{inner}</template></my-card>")
+    text, image = middle_of(run(card))
+    assert text.text == "Some words of a card that has a picture."
+    assert image.url == "https://www.example.org/x.jpg"
+
+
+@pytest.mark.parametrize("tag", ["video", "audio", "canvas"])
+def test_what_is_shown_instead_of_a_player_is_no_content(tag):
+    found = run(page(f'<{tag}>Get a browser <img src="/x.jpg" width="400"></{tag}>'))
+    assert middle_of(found) == []
+    assert reasons(found) == [("https://www.example.org/x.jpg", Reason.BOILERPLATE)]
+
+
+def test_what_follows_the_end_of_the_page_belongs_to_it():
+    html = page('</div></BODY ></html>\n<img src="/x.jpg" width="400"><div>')
+    (image,) = middle_of(run(html.replace("<article>", "<div>").replace("</article>", "</div>")))
+    assert image.url == "https://www.example.org/x.jpg"
+
+
+def test_the_tex_of_mathjax_is_text():
+    tex = '<script type="math/tex">a < b</script>'
+    block = '<script type="math/tex; mode=display">e = mc^2</script>'
+    (text,) = middle_of(run(page(f"<p>It is known that {tex} and {block} hold for all.</p>")))
+    assert text.text == "It is known that \\(a < b\\) and \\[e = mc^2\\] hold for all."
+
+
+@pytest.mark.parametrize(
+    "ruby",
+    [
+        "<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>",
+        "<ruby><rb>漢字</rb><rt>かんじ</rt></ruby>",
+        "<ruby>漢<rt>かん</rt>字<rt>じ</rt></ruby>",
+    ],
+)
+def test_the_characters_of_a_ruby_element_are_the_text(ruby):
+    (text,) = middle_of(run(page(f"<p>これは{ruby}を含む文である。</p>")))
+    assert text.text == "これは漢字を含む文である。"
+
+
+def test_no_control_characters_in_texts():
+    image, text = middle_of(
+        run(page('<img src=/x.jpg alt="a&#7;b"><p>Bell&#7; and \x1bescape.</p>'))
+    )
+    assert (image.alt, text.text) == ("ab", "Bell and escape.")
+
+
+@pytest.mark.parametrize("comment", ["<!-- a > b --!>", "<!-->", "<!--->", "<!-- <img src=y> -->"])
+def test_where_a_comment_ends(comment):
+    assert image_of(f'{comment}<img src="/x.jpg">').url == "https://www.example.org/x.jpg"
+
+
 def test_a_source_of_a_format_that_nobody_knows_comes_late():
     html = '<picture><source type="image/x-own" srcset="/x.own"><img src="/x.jpg"></picture>'
     assert image_of(html).url == "https://www.example.org/x.jpg"
