@@ -1,5 +1,6 @@
 """What one image element says of itself: its URLs, its size, its words."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,7 @@ _SIMPLE = frozenset(
 )
 _EXTENSION = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|bmp|tiff?|jfif)(?![a-z0-9])", re.I)
 _LOOKS_LIKE_URL = re.compile(r"^(?:https?:)?//\S+$|^\S*/\S+$|^\S+\.\w{3,4}$", re.I)
+_WITH_HOST = re.compile(r"(?:https?:)?//[^\s/]", re.I)
 # File names of what stands where a lazy image will be.
 _PLACEHOLDER = re.compile(
     r"(?:^|[/_.-])(?:blank|placeholder|spacer|transparent|pixel|loading|loader|lazy(?:load)?|grey|gray|"
@@ -134,6 +136,26 @@ def _lazy_attributes(attributes: dict[str, str]) -> tuple[list[str], list[str]]:
     return [attributes[name] for name in better], [attributes[name] for name in lesser]
 
 
+def _url_in_json(value: str) -> str:
+    """The first URL with a host among the strings of a JSON text, "" if there is none: MSN's
+    loader has {"default": {"load": "defer", "src": "//host/..."}, ...} in data-src."""
+    if len(value) > MAX_URL:
+        return ""
+    try:
+        left = [json.loads(value)]
+    except (ValueError, RecursionError):
+        return ""
+    while left:
+        item = left.pop()
+        if isinstance(item, str) and _WITH_HOST.match(item):
+            return item
+        if isinstance(item, dict):
+            item = list(item.values())
+        if isinstance(item, list):
+            left += reversed(item)
+    return ""
+
+
 def _srcsets(attributes: dict[str, str], lazy_only: bool = False) -> list[Candidate]:
     names = _LAZY_SRCSET if lazy_only else (*_LAZY_SRCSET, "srcset")
     found = []
@@ -163,6 +185,9 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
         # Nothing to choose from.
         url = "" if _SVG.search(src) else absolute(base, src)
         return Sources((url,) if url else (), "" if url else _problem(src), src)
+    for name in _LAZY:
+        if attributes.get(name, "").lstrip()[:1] in ("{", "["):
+            attributes[name] = _url_in_json(attributes[name])
     better, lesser = _lazy_attributes(attributes)
     listed = rank(_srcsets(attributes), preferred_width)
     known: list[Candidate] = []

@@ -125,6 +125,23 @@ def test_the_noscript_copy_fills_in_the_lazy_image_and_is_accounted_for():
     assert reasons(found) == [("https://www.example.org/x.jpg", Reason.DUPLICATE)]
 
 
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        (
+            '{"default":{"load":"defer","w":27,"src":"//cdn.org/1.img?h=1"}}',
+            "https://cdn.org/1.img?h=1",
+        ),
+        ('{"default":"//cdn.org/1.img","wide":"//cdn.org/2.img"}', "https://cdn.org/1.img"),
+        ('{"default": broken}', "https://www.example.org/grey.gif"),
+        ("[" * 3000, "https://www.example.org/grey.gif"),
+    ],
+)
+def test_the_url_in_a_lazy_attribute_of_json(value: str, url: str):
+    image = image_of(f"<figure><img data-src='{value}' src='/grey.gif'></figure>")
+    assert image.url == url
+
+
 def test_figure_caption_link_and_style_size():
     image = image_of(
         '<figure style="width:50%"><a href="/large.png"><img src="/x.png" '
