@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ada_url import idna_to_ascii
 from pyarrow import fs
 
 from filters.base import Score
@@ -208,6 +209,6 @@ def host_of(url: str) -> str:
 def _ascii(host: str) -> str:
     host = host.lower().rstrip(".")
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError:
+        return host if host.isascii() else idna_to_ascii(host).decode() or host
+    except UnicodeEncodeError:
         return host

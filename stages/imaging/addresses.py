@@ -21,6 +21,18 @@ _FORBIDDEN = tuple(
         "192.88.99.0/24",  # 6to4 relays, RFC 7526
         "fec0::/10",  # site-local, RFC 3879
         "64:ff9b:1::/48",  # local NAT64, RFC 8215
+        "3fff::/20",  # documentation, RFC 9637; not in the registries of older Pythons
+    )
+)
+# Where other protocols are spoken, of which a request could be a message: mail, IRC, X11 ...
+# Source: WHATWG Fetch, 2.9 "Port blocking".
+FORBIDDEN_PORTS = frozenset(
+    (
+        *(0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95),
+        *(101, 102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179),
+        *(389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587),
+        *(601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061),
+        *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
     )
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

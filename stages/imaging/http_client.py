@@ -17,13 +17,14 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Literal, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpcore
+from ada_url import join_url
 
 from schemas.consent import Answer, Asked, Consent
 from stages.imaging import tdmrep
-from stages.imaging.addresses import ForbiddenAddress
+from stages.imaging.addresses import FORBIDDEN_PORTS, ForbiddenAddress
 from stages.imaging.network import PublicBackend, Resolver
 from stages.imaging.refusal import Reason, Refused, of_status
 from stages.imaging.robots import MAX_BYTES, Robots, SiteFile, Verdict
@@ -34,6 +35,8 @@ from stages.warc.payload import Headers, PayloadError, PayloadTooLarge, decode_p
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _CONTACT = re.compile(r"https?://[^\s/]+\.[^\s/]+|[^\s@]+@[^\s@]+\.[^\s@]+")
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_RANGE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})")
 _PRODUCT = re.compile(r"[A-Za-z_-]+")
 _ACCEPT = b"image/avif,image/webp,image/png,image/jpeg,image/gif,image/*;q=0.8,*/*;q=0.1"
 _T = TypeVar("_T")
@@ -515,6 +518,8 @@ class HttpClient:
                 return Response(url, 304, headers, b"")
             if not 200 <= answer.status < 300:
                 raise _refused_status(answer.status, headers)
+            if answer.status == 206 and not _is_whole(first(headers, "content-range")):
+                raise FetchError(Reason.CUT_SHORT, "206, a part that was not asked for")
             check(headers)
             body = await _body(answer, headers, max_bytes)
             return Response(url, answer.status, headers, body)
@@ -584,9 +589,15 @@ def _refused_status(status: int, headers: Headers) -> FetchError:
     return FetchError(of_status(status), str(status), transient, after if transient else None)
 
 
+def _is_whole(content_range: str) -> bool:
+    """Whether a Content-Range is all there is, as `bytes 0-99/100`."""
+    found = _RANGE.fullmatch(content_range.strip())
+    return found is not None and int(found[1]) + 1 == int(found[2])
+
+
 def _retry_after(value: str, date: str) -> float | None:
     """Seconds; a date counts from the server's own clock."""
-    if value.strip().isdigit():
+    if _NUMBER.fullmatch(value):
         return float(value)
     try:
         wait = (parsedate_to_datetime(value) - parsedate_to_datetime(date)).total_seconds()
@@ -598,7 +609,7 @@ def _retry_after(value: str, date: str) -> float | None:
 async def _body(answer: httpcore.Response, headers: Headers, max_bytes: int | None) -> bytes:
     limit = MAX_BYTES if max_bytes is None else max_bytes
     length = first(headers, "content-length")
-    if max_bytes is not None and length.isdigit() and int(length) > limit:
+    if max_bytes is not None and _NUMBER.fullmatch(length) and int(length) > limit:
         raise FetchError(Reason.TOO_LARGE, f"{length} bytes announced")
     body = bytearray()
     try:
@@ -627,7 +638,7 @@ def _joined(base: str, location: str) -> str:
     with contextlib.suppress(UnicodeError):
         location = location.encode("latin-1").decode("utf-8")
     try:
-        return urljoin(base, location.strip())
+        return join_url(base, location)
     except ValueError as error:
         raise FetchError(Reason.BAD_URL, location[:200]) from error
 
@@ -637,6 +648,8 @@ def _check_url(url: str) -> None:
         raise FetchError(Reason.SCHEME, url[:200])
     if not host_of(url) or not url.isascii():
         raise FetchError(Reason.BAD_URL, url[:200])
+    if urlsplit(url).port in FORBIDDEN_PORTS:
+        raise FetchError(Reason.FORBIDDEN_PORT, url[:200])
 
 
 def _is_web(url: str) -> bool:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     BAD_URL = "bad_url"
     SCHEME = "scheme"
     FORBIDDEN_ADDRESS = "forbidden_address"
+    FORBIDDEN_PORT = "forbidden_port"
     ROBOTS_DISALLOWED = "robots_disallowed"
     ROBOTS_UNREACHABLE = "robots_unreachable"
     CRAWL_DELAY = "crawl_delay"

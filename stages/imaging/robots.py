@@ -115,7 +115,7 @@ class Robots:
         return 0.0 if isinstance(rules, Verdict) else float(rules.crawl_delay(self._agent) or 0)
 
     def _read(self, status: int, body: bytes) -> "_Site":
-        rules = read(status, body)
+        rules = read(status, body, self._agent)
         lines = lines_for(body, self._agent) if isinstance(rules, Protego) else ()
         return _Site(rules, status, lines)
 
@@ -127,20 +127,35 @@ class _Site:
     lines: tuple[Line, ...] = ()
 
 
-def read(status: int, body: bytes) -> Protego | Verdict:
+def read(status: int, body: bytes, agent: str) -> Protego | Verdict:
     """The rules that an answer to a request for robots.txt stands for."""
     if 200 <= status < 300:
-        return Protego.parse(_text(body))
+        return Protego.parse(_text(body, agent))
     if 300 <= status < 500 and status != 429:
         return Verdict.ALLOWED
     return Verdict.UNREACHABLE
 
 
-def _text(body: bytes) -> str:
-    return body[:MAX_BYTES].decode("utf-8-sig", "replace")
+# As lenient as the parser is.
+_AGENT_LINE = re.compile(r"(\s*user[- ]?agent(?:\s*:|\s))\s*([^#]*)", re.IGNORECASE)
+_TOKEN = re.compile(r"[A-Za-z_-]+")
+_FIELD = re.compile(
+    r"\s*(user[- ]?agent|allow|d\w{4,7}w|crawl-delay)(?:\s*:|\s)\s*([^#]*)", re.IGNORECASE
+)
 
 
-_FIELD = re.compile(r"\s*(user-agent|allow|disallow|crawl-delay)\s*:\s*([^#]*)", re.IGNORECASE)
+def _text(body: bytes, agent: str) -> str:
+    """The file with agents as their product tokens ("weft" for "weft/1.0"), and one name for all
+    that are not ours: the parser takes the beginning of a token for the token."""
+
+    def named(line: str) -> str:
+        if not (found := _AGENT_LINE.match(line)):
+            return line
+        token = _TOKEN.match(found[2])
+        is_ours = token is not None and token[0].lower() == agent.lower()
+        return f"{found[1]} {agent if is_ours else '*' if found[2].strip() == '*' else '0'}"
+
+    return "\n".join(map(named, body[:MAX_BYTES].decode("utf-8-sig", "replace").splitlines()))
 
 
 def lines_for(body: bytes, agent: str) -> tuple[Line, ...]:
@@ -149,11 +164,11 @@ def lines_for(body: bytes, agent: str) -> tuple[Line, ...]:
     groups: dict[bool, list[Line]] = {}  # by whether it names the agent
     named: set[bool] = set()
     heading = False  # the last line named an agent
-    for text in _text(body).splitlines():
+    for text in _text(body, agent).splitlines():
         if not (found := _FIELD.match(text)):
             continue
         field, value = found[1].lower(), found[2].strip()
-        if field == "user-agent":
+        if field.startswith("user"):
             if not heading:
                 named = set()
             heading = True

@@ -9,12 +9,14 @@ server); path patterns after RFC 9309, section 2.2.3.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from stages.imaging.path_patterns import matches, path_of
 
+_ORIGIN = re.compile(r"https?://", re.IGNORECASE)
 PATH = "/.well-known/tdmrep.json"
 MAX_BYTES = 500 * 1024
 
@@ -72,5 +74,12 @@ def _is_rule(entry: Any) -> bool:
 
 def _rule(entry: dict[str, Any]) -> Rule:
     location, value = entry["location"], entry.get("tdm-reservation")
-    reserved = str(value).strip() == "1" and value is not True
-    return Rule(unquote(location), reserved, f"{location} {value}"[:200])
+    reserved = value == 1 or str(value).strip() == "1"  # `true` reserves: no owner means less
+    return Rule(_pattern(location), reserved, f"{location} {value}"[:200])
+
+
+def _pattern(location: str) -> str:
+    """The path pattern; some write a whole URL, or leave the first slash out."""
+    if _ORIGIN.match(location):
+        location = "/" + location.split("/", 3)[3] if location.count("/") > 2 else "/"
+    return unquote(location if location.startswith(("/", "*")) else f"/{location}")

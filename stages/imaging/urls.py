@@ -8,10 +8,10 @@ may well decide which picture is served.
 import re
 from urllib.parse import urlsplit
 
+from ada_url import idna_to_ascii, normalize_url
 from tld import get_fld
 
 DEFAULT_PORT = {"http": 80, "https": 443}
-_CONTROL = re.compile(r"[\t\n\r\x00]")
 _UNSAFE = re.compile(r"[^!-~]+|[\"<>\\^`{|}]+")
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 
@@ -19,15 +19,18 @@ _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 def comparable(url: str) -> str:
     """The spelling under which URLs of one resource are equal; idempotent.
 
+    Dot segments are resolved, too, as whoever sends the URL does: robots.txt and lists speak of
+    what is asked for in the end.
+
     What is not an http URL with a host, or cannot be parsed, comes back as it is but for
     surrounding whitespace: it equals only itself.
     """
-    url = _CONTROL.sub("", url.strip())
+    url = url.strip()
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # a bracket or a port that is none
+        parts = urlsplit(normalize_url(url))
+    except ValueError:
         return url
+    host, port = parts.hostname, parts.port
     if parts.scheme not in DEFAULT_PORT or not host:
         return url
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
@@ -62,8 +65,8 @@ def _ascii_host(host: str) -> str:
         return f"[{host}]"
     host = host.rstrip(".")
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError:
+        return host if host.isascii() else idna_to_ascii(host).decode() or host
+    except UnicodeEncodeError:
         return host
 
 

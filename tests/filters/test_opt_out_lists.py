@@ -17,6 +17,7 @@ example.org   # and all below
 https://a.example/b%20c.png?x=1#top
 {SHA256.upper()}
 b\u00fccher.example
+fa\u00df.example
 """
 
 
@@ -34,6 +35,8 @@ def listed(tmp_path):
         ("http://img.EXAMPLE.org.:8080/i", "host_listed: example.org in asked.txt line 2"),
         ("https://cdn.example.net/1.png", "host_listed: cdn.example.net in asked.txt line 3"),
         ("https://b\u00fccher.example/", "host_listed: xn--bcher-kva.example in asked.txt line 7"),
+        # As browsers and crawlers write it.
+        ("https://i.xn--fa-hia.example/", "host_listed: xn--fa-hia.example in asked.txt line 8"),
         (
             "http://a.example:80/b c.png?x=1",
             "url_listed: http://a.example:80/b c.png?x=1 in asked.txt line 5",

@@ -41,6 +41,7 @@ def test_public(address):
         "fd00:ec2::254",  # metadata of Amazon
         "ff02::1",
         "2001:db8::1",
+        "3fff::1",
         "::ffff:127.0.0.1",
         "::ffff:8.8.8.8",
         "::127.0.0.1",

@@ -140,6 +140,27 @@ def test_retry_after_is_honoured(web, client, png):
     assert fetcher.slept == [7.0]
 
 
+def test_a_retry_after_that_is_no_number(web, client):
+    web.pages["/odd.png"] = (503, b"", {"Retry-After": "\u00b2"})
+    assert refusal(client(retries=0), web.url("/odd.png")).reason is Reason.HTTP_5XX
+
+
+@pytest.mark.parametrize("of", ["bytes 0-9/5000", "bytes 1-9/10", "bytes 0-9/*", ""])
+def test_a_part_that_was_not_asked_for_is_no_picture(web, client, of):
+    web.pages["/part.png"] = (206, bytes(10), {"Content-Range": of})
+    error = refusal(client(), web.url("/part.png"))
+    assert (error.reason, web.requests["/part.png"]) == (Reason.CUT_SHORT, 1)
+    web.pages["/whole.png"] = (206, bytes(10), {"Content-Range": "bytes 0-9/10"})
+    assert client().fetch(web.url("/whole.png")).body == bytes(10)
+
+
+def test_a_redirect_is_read_as_browsers_do(web, client, png):
+    host = web.url("/").partition("://")[2].rstrip("/")
+    for to in (f"\\\\{host}\\ok.png", f"///{host}/ok.png", "/a/./%2e%2e/ok.png", " /o\tk.png"):
+        web.pages["/moved.png"] = (302, b"", {"Location": to})
+        assert client().fetch(web.url("/moved.png")).url == web.url("/ok.png")
+
+
 def test_retry_after_as_a_date_counts_from_the_servers_clock(web, client):
     date = "Wed, 21 Oct 2015 07:28:{} GMT".format
     web.pages["/later.png"] = (503, b"", {"Retry_After": date("09")})
@@ -239,6 +260,7 @@ def test_redirects_are_followed_and_end(web, client, png):
         ("http://[fd00:ec2::254]/x.png", Reason.FORBIDDEN_ADDRESS),
         ("http://[::ffff:10.0.0.1]/x.png", Reason.FORBIDDEN_ADDRESS),
         ("http://0.0.0.0/x.png", Reason.FORBIDDEN_ADDRESS),
+        ("http://0xa000001:22/x.png", Reason.FORBIDDEN_PORT),
     ],
 )
 def test_a_redirect_leads_nowhere_that_a_url_may_not(web, client, target, reason):
@@ -252,7 +274,10 @@ def test_a_redirect_leads_nowhere_that_a_url_may_not(web, client, target, reason
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http:///x.png", Reason.BAD_URL),
+        ("http://", Reason.BAD_URL),
+        ("http://127.0.0.1:25/x.png", Reason.FORBIDDEN_PORT),
+        ("http://127.0.0.1:0/x.png", Reason.FORBIDDEN_PORT),
+        ("https://127.0.0.1:6667/x.png", Reason.FORBIDDEN_PORT),
         ("http://[::1/x.png", Reason.BAD_URL),
         ("http://a:port/x.png", Reason.BAD_URL),
         ("javascript:alert(1)", Reason.SCHEME),

@@ -45,6 +45,35 @@ def test_a_site_is_asked_once_and_sites_are_told_apart():
     assert fetched == ["http://a/robots.txt", "https://a/robots.txt", "http://a:81/robots.txt"]
 
 
+EVERYBODY = b"User-agent: *\nDisallow: /\n"
+
+
+@pytest.mark.parametrize("line", [b"weft", b"WEFT/1.0", b"weft (a bot) # comment", b"weft # x"])
+def test_a_group_is_ours_by_the_product_token(line):
+    body = b"User-agent: %s\nDisallow: /i\n" % line
+    assert asked("weft", ["http://a/i.png", "http://a/j.png"], body=body)[0] == [
+        Verdict.DISALLOWED,
+        Verdict.ALLOWED,
+    ]
+
+
+@pytest.mark.parametrize("line", [b"we", b"weftbot", b"weft-images", b"bot weft", b"*bot", b"w*"])
+def test_a_group_of_a_like_name_is_not_ours(line):
+    allowed = b"User-agent: %s\nDisallow:\n\n" % line + EVERYBODY
+    forbidden = b"User-agent: %s\nDisallow: /\n" % line
+    assert asked("weft", ["http://a/i.png"], body=allowed)[0] == [Verdict.DISALLOWED]
+    assert asked("weft", ["http://a/i.png"], body=forbidden)[0] == [Verdict.ALLOWED]
+
+
+@pytest.mark.parametrize("body", [b"Disalow: /i", b"Dissallow: /i", b"Disallow /i"])
+def test_a_misspelt_line_is_evidence_too(body):
+    async def fetch(url):
+        return 200, b"User-agent: *\r" + body
+
+    ruling = asyncio.run(Robots("weft", fetch).ruling("http://a/i.png"))
+    assert (ruling.verdict, ruling.said) == (Verdict.DISALLOWED, body.decode())
+
+
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
@@ -57,7 +86,7 @@ def test_a_site_is_asked_once_and_sites_are_told_apart():
     ],
 )
 def test_no_rules(status, verdict):
-    assert read(status, b"User-agent: *\nDisallow: /\n") is verdict
+    assert read(status, b"User-agent: *\nDisallow: /\n", "weft") is verdict
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff\xfe", b"<html>not found</html>"])
@@ -72,7 +101,7 @@ def test_what_is_no_robots_txt_forbids_nothing(body):
 ])  # fmt: skip
 def test_the_line_that_decides_is_named(agent, path, said):
     url = f"https://a.example/{path}"
-    allowed = read(200, BODY).can_fetch(url, agent)
+    allowed = read(200, BODY, agent).can_fetch(url, agent)
     assert deciding_line(lines_for(BODY, agent), url, allowed) == said
 
 

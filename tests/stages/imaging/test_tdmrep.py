@@ -55,12 +55,21 @@ def test_a_file_that_cannot_be_had_reserves_nothing(status):
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"\xff\xfe", b"null", b"7", b'["/"]', b'[{"location": 7}]', b"[" * 100_000,
-     b'[{"tdm-reservation": 1}]', b'[{"location": "/", "tdm-reservation": true}]',
+     b'[{"tdm-reservation": 1}]', b'[{"location": "/", "tdm-reservation": false}]',
      b'[{"location": "/", "tdm-reservation": "yes"}]'],
 )  # fmt: skip
 def test_what_is_no_reservation(body):
     rule = read(200, body).rule_for("https://a.example/x")
     assert not (rule and rule.reserved)
+
+
+@pytest.mark.parametrize("value", [1, "1", " 1 ", 1.0, True])
+@pytest.mark.parametrize(
+    "location", ["/i/", "i/", "https://a.example/i/", "HTTPS://A.example/i/", "*", "", "/i/*.png"]
+)
+def test_what_reserves(location, value):
+    rules = [{"location": location, "tdm-reservation": value}]
+    assert reserved("https://a.example/i/a.png", rules)
 
 
 def test_the_rule_is_evidence():

@@ -16,6 +16,11 @@ from stages.imaging.urls import comparable, host_of
         (" http://a.example/i\n.png ", "http://a.example/i.png"),
         ("http://u:p@a.example./i.png", "http://u:p@a.example/i.png"),
         ("http://[::1]:80/i.png", "http://[::1]/i.png"),
+        ("http://fa\u00df.example/i.png", "http://xn--fa-hia.example/i.png"),
+        ("http://a.example/a/../b/%2E%2E/./i.png", "http://a.example/i.png"),
+        ("http:\\\\a.example\\i.png", "http://a.example/i.png"),
+        ("http://0x7f.1/i.png", "http://127.0.0.1/i.png"),
+        ("http://a.example/i|j.png", "http://a.example/i%7Cj.png"),
         ("http://a.example/i.png?", "http://a.example/i.png"),
     ],
 )
