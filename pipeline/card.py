@@ -132,14 +132,22 @@ def _languages(config: dict[str, Any]) -> list[str]:
     return []
 
 
+def contents(manifest: dict[str, Any]) -> str:
+    """How many documents and images there are, in words."""
+    totals = table_totals(manifest)
+    documents, images = totals["documents"]["rows"], totals["images"]["rows"]
+    if manifest["config"].get("gather_images") is None and not images:
+        return f"{documents:,} documents with the URLs of their images"
+    return f"{documents:,} documents and {images:,} images"
+
+
 def _summary(manifest: dict[str, Any]) -> list[str]:
     totals = table_totals(manifest)
-    documents, images = totals["documents"], totals["images"]
     inputs = manifest["inputs"]
     read = sum(file["size"] for file in inputs)
     kind = kind_of_inputs(manifest)
     return [
-        f"{documents['rows']:,} documents and {images['rows']:,} images, made by weft "
+        f"{contents(manifest)}, made by weft "
         f"{manifest['weft_version']} from {len(inputs):,} {kind} "
         f"file{'' if len(inputs) == 1 else 's'} ({size(read)}). Each document keeps its text and "
         "its images in the order of the page, and says which sentence each image goes with.",

@@ -156,18 +156,14 @@ def _hush() -> None:
 
 
 def _say_done(manifest: dict[str, Any], output: str) -> None:
-    from pipeline.card import size, table_totals
+    from pipeline.card import contents, size, table_totals
     from pipeline.stats import print_funnel
 
     console = output_console()
     console.print()
     print_funnel(console, manifest["funnel"])
-    totals = table_totals(manifest)
-    written = sum(total["n_bytes"] for total in totals.values())
-    console.print(
-        f"{totals['documents']['rows']:,} documents and {totals['images']['rows']:,} images "
-        f"({size(written)}) in {clean(output)}"
-    )
+    written = sum(total["n_bytes"] for total in table_totals(manifest).values())
+    console.print(f"{contents(manifest)} ({size(written)}) in {clean(output)}")
     nexts = {
         "view": "the corpus as a page for a browser",
         "show": "read a document",

@@ -3,7 +3,7 @@ import json
 import yaml
 from datasets import load_dataset
 
-from pipeline.card import column_type, dataset_card, share, size
+from pipeline.card import column_type, contents, dataset_card, share, size
 from schemas.corpus import DOCUMENTS, IMAGES, TABLES
 
 
@@ -41,6 +41,15 @@ def test_counts_funnel_and_columns(tmp_path, draft):
             assert f"| `{field.name}` |" in body
             assert about.replace("\\", "\\\\").replace("|", "\\|") in body
     assert "`image_info[].matched_sim`" in body
+
+
+def test_images_that_nobody_asked_for_are_not_counted(tmp_path, draft):
+    manifest = draft.write(tmp_path)
+    assert contents(manifest) == "3 documents and 2 images"
+    manifest["config"]["gather_images"] = None
+    for file in manifest["files"]:
+        file["rows"] *= file["table"] != "images"
+    assert contents(manifest) == "3 documents with the URLs of their images"
 
 
 def test_consent_is_claimed_only_where_it_was_asked_for(tmp_path, draft):
