@@ -23,6 +23,7 @@ class _Commands(TyperGroup):
     """Says what the user can mend in a line or two and leaves with 2."""
 
     def invoke(self, ctx: Any) -> Any:
+        _hush()
         try:
             return super().invoke(ctx)
         except UserError as error:
@@ -129,7 +130,6 @@ def run(
     if beam_args and not beam_args[0].startswith("-"):
         raise UserError(f"{beam_args[0]}: unexpected; WARC files are given with --input PATH")
     console = error_console()
-    _hush()
     try:
         from pipeline.run import run as run_pipeline
 
@@ -405,16 +405,11 @@ def view(
         weft view before/ after/ -o compared.html
     """
     from pipeline.card import size
-    from pipeline.corpus import first_line, open_corpus
+    from pipeline.corpus import open_corpus, write_file
     from pipeline.view import report
 
-    _hush()
     page = report([open_corpus(path) for path in (out, other) if path], documents).encode()
-    try:
-        with open(output, "wb") as file:
-            file.write(page)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {first_line(error)}") from None
+    write_file(output, page)
     output_console().print(f"{clean(output)} ({size(len(page))})")
 
 
@@ -645,7 +640,6 @@ def export(
 
         weft export corpus/ pairs -o pairs/ --set 'captions=[alt, sentence]'
     """
-    _hush()
     from pipeline.corpus import open_corpus
     from pipeline.export import export as of
 
@@ -696,7 +690,6 @@ def import_(
 
         weft import obelics train-*.parquet -o corpus/ --shards 16
     """
-    _hush()
     from pipeline import imported as of
 
     manifest = of.import_corpus(format, paths, output, images or [], shards)
@@ -749,8 +742,8 @@ def crawl(
 
         weft run mmc4 -i crawl.paths -o corpus/
     """
-    _hush()
     from pipeline import crawl as of
+    from pipeline.corpus import write_file
 
     console = output_console()
     if not snapshot:
@@ -767,11 +760,7 @@ def crawl(
     n_bytes = sum(of.sizes(taken)) if sizes else None
     found = of.estimate(len(taken), n_bytes, rate, price) if kind == "warc" else {}
     if output:
-        try:
-            with open(output, "w", encoding="ascii") as file:
-                file.writelines(f"{url}\n" for url in taken)
-        except OSError as error:
-            raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+        write_file(output, "".join(f"{url}\n" for url in taken).encode("ascii"))
     if as_json:
         print_json({"snapshot": snapshot, "of": len(urls), **found, "urls": taken})
         return
@@ -820,7 +809,6 @@ def train_head(
 
         weft run mmc4 -i crawl/ -o corpus/ -s 'heads.weapons={file: weapons.safetensors}'
     """
-    _hush()
     from pipeline import train_head as of
     from pipeline.corpus import open_corpus
 
@@ -842,7 +830,6 @@ def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = Fal
 
         weft what-if corpus/ -s heads.nsfw.max_score=0.05 --json
     """
-    _hush()
     from pipeline import what_if as of
     from pipeline.corpus import open_corpus
 
@@ -882,7 +869,6 @@ def config(
     """
     if docs == bool(name):
         raise UserError("config: give a config to print, or --docs for the reference of keys")
-    _hush()
     from pipeline import reference
     from pipeline.config import load_config, resolved
 
@@ -946,7 +932,6 @@ def explain(
     """
     if dedup == bool(page):
         raise UserError("explain: say what is to be explained: a page, or --dedup")
-    _hush()
     if page:
         _explain_page(name, page, url, offset, sets or [], as_json)
         return

@@ -5,8 +5,9 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,8 @@ from schemas.corpus import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
 WORK = "_work"
+# Of an installation, by the scheme of the paths that it reads.
+EXTRAS = {"gs": "gcp", "s3": "aws"}
 
 # What a manifest and the entries of its lists hold, and the type of each.
 KEYS = {
@@ -135,15 +138,17 @@ def read_manifest(path: str) -> Any:
     Raises:
       UserError: there is none, or it is no JSON.
     """
-    manifest_path = join(path, MANIFEST)
+    manifest_path = join(reachable(path), MANIFEST)
     try:
-        return json.loads(read_bytes(manifest_path))
+        content = read_bytes(manifest_path)
     except FileNotFoundError:
         raise UserError(_missing(path)) from None
     except NotADirectoryError:
         raise UserError(f"{path}: is a file; give the folder of `weft run --output`") from None
     except OSError as error:
         raise UserError(f"{manifest_path}: cannot be read: {first_line(error)}") from None
+    try:
+        return json.loads(content)
     except ValueError:
         raise UserError(f"{manifest_path}: is no JSON; run the same `weft run` again") from None
 
@@ -177,7 +182,12 @@ def _faults(entry: Any, keys: dict[str, type], place: str) -> list[str]:
 def _missing(path: str) -> str:
     if "://" not in path and not os.path.isdir(path):
         return f"{path}: no such folder"
-    if "://" in path or os.path.isdir(os.path.join(path, WORK)):
+    if "://" in path:
+        return (
+            f"{path}: is no finished corpus ({MANIFEST} is missing); check the path, or run the "
+            "same `weft run` again, it continues where it stopped"
+        )
+    if os.path.isdir(os.path.join(path, WORK)):
         return (
             f"{path}: the corpus is not finished ({MANIFEST} is missing); run the same `weft run` "
             "again, it continues where it stopped"
@@ -195,6 +205,57 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def reachable(path: str, options: Any = None) -> str:
+    """The path itself.
+
+    Args:
+      options: Beam's, which may name a server and keys.
+
+    Raises:
+      UserError: nothing is installed that reads and writes such paths, or its bucket is not there.
+    """
+    scheme, separator, _ = path.partition("://")
+    if not separator:
+        return path
+    from apache_beam.io.filesystem import FileSystem
+
+    from stages import files  # noqa: F401  with it come all filesystems
+
+    known = {str(system.scheme()) for system in FileSystem.get_all_subclasses()} - {"None"}
+    if scheme == "s3" and find_spec("boto3") is None:
+        known -= {"s3"}
+    if scheme in known:
+        if scheme == "s3":
+            _ask_s3(path, options or {})
+        return path
+    if scheme in EXTRAS:
+        raise UserError(f"{path}: {scheme}:// needs an extra: install weft[{EXTRAS[scheme]}]")
+    known |= {"gs", "s3"}
+    raise UserError(
+        f"{path}: nothing is read or written there: give a local path or one of "
+        f"{', '.join(f'{name}://' for name in sorted(known))}"
+    )
+
+
+def _ask_s3(path: str, options: Any) -> None:
+    """Asks for the bucket: Beam itself would try for ten minutes where there are no keys."""
+    from apache_beam.io.aws.clients.s3.boto3_client import Client
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket = path.removeprefix("s3://").partition("/")[0]
+    try:
+        Client(options).client.head_bucket(Bucket=bucket)
+    except BotoCoreError as error:
+        raise UserError(
+            f"{path}: {first_line(error)}; boto3 looks for keys and address in ~/.aws, "
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
+        ) from None
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            raise UserError(f"{path}: there is no bucket {bucket}") from None
+        # Who may not ask for a bucket may still read what is in it.
+
+
 # Local files are opened here, so that reading a corpus does not wait for Beam to be imported.
 
 
@@ -204,10 +265,29 @@ def join(directory: str, name: str) -> str:
 
 def open_file(path: str) -> BinaryIO:
     if "://" in path:
-        from apache_beam.io.filesystems import FileSystems
+        from stages import files
 
-        return cast(BinaryIO, FileSystems.open(path, compression_type="uncompressed"))
+        return files.opened(path)
     return open(path, "rb")
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Writes a file that the user named.
+
+    Raises:
+      UserError: it cannot be written there.
+    """
+    try:
+        if "://" in reachable(path):
+            from stages import files
+
+            files.write_atomically(path, content)
+        else:
+            with open(path, "wb") as file:
+                file.write(content)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise UserError(f"{path}: cannot be written: {reason}") from None
 
 
 def read_bytes(path: str) -> bytes:
@@ -221,7 +301,7 @@ def open_parquet(path: str) -> pq.ParquetFile:
 
 def listed(directory: str) -> list[str]:
     """Names of the files in a folder, sorted; none if it is not there."""
-    if "://" in directory:
+    if "://" in reachable(directory):
         from stages import files
 
         return [path.rsplit("/", 1)[-1] for path in files.listed(directory, "*")]

@@ -6,14 +6,15 @@ the columns and row groups that a query needs.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
-import fsspec
+from fsspec import AbstractFileSystem
 from rich.console import Console
 
-from pipeline.corpus import Corpus, first_line, join
+from pipeline.corpus import Corpus, join, open_file
 from pipeline.errors import UserError
 from pipeline.terminal import Column, clean, print_table
 from schemas.corpus import TABLES
@@ -27,7 +28,7 @@ def connect(**corpora: Corpus) -> duckdb.DuckDBPyConnection:
     The first corpus is the default schema: its tables need no prefix.
 
     Raises:
-      UserError: a file is missing or no Parquet, or no filesystem for its URL is installed.
+      UserError: a file is missing or no Parquet.
     """
     connection = duckdb.connect()
     for name, corpus in corpora.items():
@@ -40,14 +41,31 @@ def connect(**corpora: Corpus) -> duckdb.DuckDBPyConnection:
 
 
 def _reach(connection: duckdb.DuckDBPyConnection, path: str) -> None:
-    """Lets DuckDB read from the filesystem of a URL, by fsspec."""
+    """Lets DuckDB read from the filesystem of a URL."""
     protocol, separator, _ = path.partition("://")
-    if not separator or connection.filesystem_is_registered(protocol):
-        return
-    try:
-        connection.register_filesystem(fsspec.filesystem(protocol))
-    except (ImportError, ValueError) as error:
-        raise UserError(f"{path}: {first_line(error)}") from None
+    if separator and not connection.filesystem_is_registered(protocol):
+        connection.register_filesystem(_Files(protocol))
+
+
+class _Files(AbstractFileSystem):
+    """What Beam reads, for DuckDB, which asks fsspec."""
+
+    def __init__(self, protocol: str):
+        super().__init__(skip_instance_cache=True)
+        self.protocol = protocol
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        return [path]  # names only files that the manifest has
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        with open_file(path) as file:
+            return {"name": path, "size": file.seek(0, 2), "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        return datetime.fromtimestamp(0, UTC)  # what the manifest names does not change
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+        return open_file(path)
 
 
 def _rows(corpus: Corpus, table: str) -> str:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from pipeline.build import ASSEMBLE, DEDUP, Plan
 from pipeline.card import dataset_card, kind_of_inputs
 from pipeline.config import Config, digest_of, load_config, resolved
-from pipeline.corpus import MANIFEST, corpus_digest
+from pipeline.corpus import EXTRAS, MANIFEST, corpus_digest, reachable
 from pipeline.earlier import earlier_signatures
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
@@ -77,6 +78,10 @@ def run(
     logging.getLogger().setLevel(logging.CRITICAL)
     config = load_config(config_path, sets)
     options = beam_options(beam_args)
+    FileSystems.set_options(options)  # inputs are listed before there is a pipeline
+    for path in (*inputs, output):
+        if path.startswith(tuple(f"{scheme}://" for scheme in EXTRAS)):
+            reachable(path, options)
     output = output if "://" in output else os.path.abspath(output)
     try:
         index = config.read.cc_index is not None or config.read.corpus

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, cast
 
 import httpx
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
+
+from stages import files
 
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
@@ -216,8 +218,8 @@ def _expand_remote(text: str, wanted: re.Pattern[str]) -> list[_Found]:
             f"inputs: {text} cannot be listed: {error}; gs:// and s3:// need the extras"
             " weft[gcp] or weft[aws] and credentials"
         ) from error
-    files = [_Found(m.path, m.size_in_bytes, m.last_updated_in_seconds or 0.0) for m in inside]
-    named = [file for file in files if file.path == text or wanted.search(file.path)]
+    found = [_Found(m.path, m.size_in_bytes, m.last_updated_in_seconds or 0.0) for m in inside]
+    named = [file for file in found if file.path == text or wanted.search(file.path)]
     if not named:
         raise ValueError(f"inputs: {text} matches no archive file; check the path")
     return named
@@ -270,12 +272,9 @@ def _names(paths: Sequence[str]) -> dict[str, str]:
 def _open(path: str, stop: int | None = None) -> BinaryIO:
     if inside := _IN_WACZ.search(path):
         return _open_zipped(path[: inside.start()], path[inside.end() :])
-    scheme = _scheme(path)
-    if not scheme:
-        return open(path, "rb")
-    if scheme in ("http", "https"):
+    if _scheme(path) in ("http", "https"):
         return cast(BinaryIO, io.BufferedReader(_HttpFile(path, stop), 256 * 1024))
-    return cast(BinaryIO, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    return files.opened(path)
 
 
 def _open_zipped(path: str, member: str) -> BinaryIO:

@@ -21,10 +21,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, BinaryIO, ClassVar, cast
+from typing import Any, ClassVar
 
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 from schemas.image import ImageLocation
 from stages import files
@@ -57,7 +56,7 @@ class Archives(Source):
         if place.length > max_bytes:
             raise Refused(Reason.TOO_LARGE, f"{place.length} bytes")
         if place.path.endswith(".tar"):
-            with _open(place.path) as file:
+            with files.opened(place.path) as file:
                 file.seek(place.offset)
                 data = file.read(place.length)
         else:
@@ -85,16 +84,10 @@ def archives_of(path: str) -> list[str]:
     return found
 
 
-def _open(path: str) -> BinaryIO:
-    if "://" not in path:
-        return open(path, "rb")
-    return cast(BinaryIO, FileSystems.open(path, compression_type="uncompressed"))
-
-
 def _in_tar(path: str) -> Iterator[ImageLocation]:
     """The images of a tar; of one that was cut off, those before the cut."""
     key, image, url = "", None, ""
-    with _open(path) as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
+    with files.opened(path) as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
         for member in _members(archive):
             folder, name = posixpath.split(member.name)
             stem, _, extension = name.partition(".")

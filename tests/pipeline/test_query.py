@@ -1,13 +1,11 @@
 import json
-import uuid
 
-import fsspec
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.corpus import Corpus, open_corpus
-from pipeline.query import connect, run_query
+from pipeline.corpus import open_corpus
+from pipeline.query import run_query
 from pipeline.sample import sample
 from tests.pipeline.drafts import Draft
 
@@ -78,19 +76,6 @@ def test_a_corpus_without_shards_has_empty_tables(tmp_path):
     corpus = open_corpus(str(tmp_path))
     corpus.manifest["files"].clear()
     assert list(run_query(corpus, "SELECT doc_id FROM documents").rows) == []
-
-
-def test_reads_through_fsspec(corpus, tmp_path):
-    folder = f"/{uuid.uuid4().hex}"
-    memory = fsspec.filesystem("memory")
-    memory.put(str(corpus), folder, recursive=True)
-
-    class Elsewhere(Corpus):
-        def parquet(self, file):  # Beam knows no such filesystem
-            return None
-
-    there = Elsewhere(f"memory:/{folder}", open_corpus(str(corpus)).manifest)
-    assert connect(there=there).execute("SELECT count(*) FROM documents").fetchall() == [(3,)]
 
 
 def test_a_sample_is_the_same_for_other_shards(draft, tmp_path):
