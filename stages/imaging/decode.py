@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from stages.imaging.hashing import contrast, dhash, mean_colour, phash
 from stages.imaging.refusal import Reason, Refused
@@ -192,6 +192,8 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
             frames = 1 if found in ("jpeg", "ico") else getattr(image, "n_frames", 1)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise DecodeError(Reason.TOO_MANY_PIXELS, str(error)) from error
+        except UnidentifiedImageError as error:  # which names the place of our buffer in memory
+            raise DecodeError(Reason.UNDECODABLE, f"{found}: its header is broken") from error
         except BROKEN as error:
             raise DecodeError(_why_broken(error), f"{found}: {error}") from error
     if frames > limits.max_frames:

@@ -43,6 +43,16 @@ def noise(width, height, channels=3):
     return Image.fromarray(values.squeeze())
 
 
+@pytest.mark.parametrize(
+    "data", [b"GIF89a" + bytes(8), encoded(Image.new("L", (9, 9)), "AVIF")[:99]]
+)
+def test_what_is_said_of_a_broken_header_is_the_same_in_every_run(data):
+    with pytest.raises(DecodeError) as caught:
+        decode(data, EVERYTHING)
+    assert caught.value.reason is Reason.UNDECODABLE
+    assert caught.value.detail == f"{sniff(data)}: its header is broken"
+
+
 def test_every_real_image_decodes_as_its_index_says_or_is_refused(shared_data):
     index = json.loads((shared_data / "images" / "index.json").read_text())
     refused, drift = {}, []
