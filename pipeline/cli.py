@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import traceback
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,20 @@ class _Commands(TyperGroup):
         except UserError as error:
             _say_error(str(error))
             raise typer.Exit(2) from None
+        except BrokenPipeError:  # who reads has seen enough
+            raise
+        except OSError as error:  # a folder that is a file, a full disk
+            where = f"{error.filename}: " if error.filename else ""
+            in_place = isinstance(error, FileExistsError | NotADirectoryError)
+            reason = "is no folder; give another" if in_place else error.strerror or error
+            _say_error(f"{where}{reason}")
+            raise typer.Exit(2) from None
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"weft {version('weft')}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -49,6 +64,19 @@ app = typer.Typer(
     asked cannot be done, and the line on standard error says why; 130 interrupted.
     """,
 )
+
+
+@app.callback()
+def weft(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
 
 # The groups of the tour that --help gives.
 PREPARE, MAKE, LOOK, JUDGE = "Prepare", "Make", "Look", "Judge"
@@ -968,6 +996,8 @@ def _explain_page(
 
 
 def main() -> None:
+    if sys.stdout is None:  # closed by who started this
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A terminal of another encoding gets question marks, not an error.
         if hasattr(stream, "reconfigure"):

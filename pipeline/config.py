@@ -307,7 +307,7 @@ def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 def _set(data: dict[str, Any], assignment: str) -> None:
     """Applies ``a.b=value``; in a list of rules ``b`` is the name of a rule."""
     key, equals, text = assignment.partition("=")
-    if not equals:
+    if not equals or not key:
         raise UserError(f"--set {assignment}: write section.key=value")
     try:
         value = yaml.safe_load(text)

@@ -128,7 +128,10 @@ def open_corpus(path: str) -> Corpus:
     path = path if "://" in path else path.rstrip("/") or path
     manifest = read_manifest(path)
     if faults := manifest_faults(manifest):
-        raise UserError(f"{join(path, MANIFEST)}: is no manifest of this weft: {faults[0]}")
+        other = isinstance(manifest, dict) and manifest.get("schema_version") != SCHEMA_VERSION
+        by = manifest.get("weft_version") if other else None
+        remedy = f"; weft {by} reads it, or make it anew" if by else ""
+        raise UserError(f"{join(path, MANIFEST)}: is no manifest of this weft: {faults[0]}{remedy}")
     return Corpus(path, manifest)
 
 

@@ -46,7 +46,10 @@ def page_of_file(path: str, url: str) -> Page:
       UserError: the file cannot be read, or there is no URL.
     """
     if "://" not in url:
-        raise UserError("explain: an HTML file needs the address that it was read from: --url URL")
+        raise UserError(
+            "explain: an HTML file needs the address that it was read from: --url URL; of a WARC "
+            "file say where the page's record begins: --offset BYTE"
+        )
     try:
         body = Path(path).read_bytes()
     except OSError as error:

@@ -28,7 +28,7 @@ def check(tallies: Tallies, max_failure_ratio: float, inputs: int) -> None:
     if unreadable > max_failure_ratio * inputs:
         raise UserError(
             f"{unreadable} of {inputs} input files could not be read, more than "
-            f"run.max_failure_ratio={max_failure_ratio} allows; the rows in _work say why"
+            f"run.max_failure_ratio={max_failure_ratio} allows"
         )
     for stage, doors in _doors(tallies).items():
         left = sum(doors[door] for door in (Door.KEPT, Door.REJECTED, Door.FAILED))
@@ -38,7 +38,7 @@ def check(tallies: Tallies, max_failure_ratio: float, inputs: int) -> None:
         if left and doors[Door.FAILED] > max_failure_ratio * left:
             raise UserError(
                 f"{stage}: {doors[Door.FAILED]} of {left} elements failed, more than "
-                f"run.max_failure_ratio={max_failure_ratio} allows; the rows in _work say why"
+                f"run.max_failure_ratio={max_failure_ratio} allows"
             )
     are_images = {
         tally["stage"]: tally["kind"] == Kind.IMAGE

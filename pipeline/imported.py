@@ -279,6 +279,12 @@ def import_corpus(
         if archives:
             work.read_archives(found, archives)
         work.read_documents(found)
+        told = work.funnel()[-1]
+        if told["failed"] and not told["kept"]:
+            raise UserError(
+                f"{', '.join(paths)}: none of {told['failed']:,} rows is a document of {format}; "
+                "check the format and the paths"
+            )
         files = work.write()
     settings = resolved(Config(place_images=PlaceConfig(method=Method.DOM)))
     settings["write"]["image_bytes"] = bool(archives)

@@ -100,6 +100,8 @@ def run_query(corpus: Corpus, sql: str) -> Result:
       UserError: the query is wrong; the message is DuckDB's. Rows may raise it later.
     """
     connection = connect(corpus=corpus)
+    if not sql.strip():
+        raise UserError("query: give a statement of SQL: 'SELECT count(*) FROM documents'")
     try:
         connection.execute(sql)
     except duckdb.Error as error:

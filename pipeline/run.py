@@ -1,6 +1,8 @@
 """Runs the phases of a config and writes the manifest when all are done."""
 
+import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
@@ -12,13 +14,14 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 from rich.console import Console
 
 from pipeline.build import ASSEMBLE, DEDUP, Plan
 from pipeline.card import dataset_card, kind_of_inputs
 from pipeline.config import Config, digest_of, load_config, resolved
-from pipeline.corpus import EXTRAS, MANIFEST, corpus_digest, reachable
+from pipeline.corpus import EXTRAS, MANIFEST, WORK, corpus_digest, open_corpus, reachable
 from pipeline.earlier import earlier_signatures
 from pipeline.errors import UserError
 from pipeline.funnel import check, funnel
@@ -85,11 +88,15 @@ def run(
     output = output if "://" in output else os.path.abspath(output)
     try:
         index = config.read.cc_index is not None or config.read.corpus
-        inputs = [_documents_of(path) for path in inputs] if config.read.corpus else inputs
+        if config.read.corpus:
+            inputs = [_documents_of(path, output) for path in inputs]
         warcs = list_inputs(inputs, index=index)
     except (ValueError, OSError) as error:
-        raise UserError(str(error)) from None
-    size = sum(warc.size or TYPICAL_WARC for warc in warcs)
+        is_corpus = any("://" not in p and os.path.exists(files.join(p, MANIFEST)) for p in inputs)
+        hint = "; a corpus is read with --set read.corpus=true" if is_corpus else ""
+        raise UserError(f"{error}{hint}") from None
+    _check_output(output)
+    size = sum(warc.size or (TYPICAL_WARC if "://" in warc.path else 0) for warc in warcs)
     buckets = config.write.shards or max(1, -(-size // BYTES_A_SHARD))
     earlier: dict[str, str] = {}
     if config.deduplicate:
@@ -143,10 +150,39 @@ def run(
     return manifest
 
 
-def _documents_of(path: str) -> str:
-    """Of a corpus its documents table."""
-    inside = files.join(path, "documents")
-    return inside if files.exists(files.join(path, MANIFEST)) else path
+def _check_output(output: str) -> None:
+    """What another than weft put in the folder is not to be replaced.
+
+    Raises:
+      UserError: it holds such files, or cannot be a folder.
+    """
+    if "://" in output:
+        return
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be a folder: {error.strerror}") from None
+    names = os.listdir(output)
+    others = sorted({"README.md", *ALL_TABLES} & set(names))
+    imported = MANIFEST in names and b'"imported":' in files.read_bytes(f"{output}/{MANIFEST}")
+    if others and (imported or not {MANIFEST, WORK} & set(names)):
+        raise UserError(
+            f"{output}: holds {', '.join(others)}, which a run would replace; give another folder"
+        )
+
+
+def _documents_of(path: str, output: str) -> str:
+    """Of a corpus its documents table.
+
+    Raises:
+      UserError: the corpus is of another version, or to be replaced by the run.
+    """
+    if not files.exists(files.join(path, MANIFEST)):
+        return path
+    corpus = open_corpus(path)
+    if corpus.path == output or os.path.abspath(corpus.path) == output:
+        raise UserError(f"{path}: is both read and written; give another --output")
+    return files.join(path, "documents")
 
 
 def named_files(settings: Any) -> dict[str, str]:
@@ -190,11 +226,25 @@ def beam_options(arguments: Sequence[str]) -> PipelineOptions:
 
     Beam's DirectRunner first tries to download a binary and picks its engine by what the graph
     holds; its name stands for FnApiRunner here, so that a run is always executed by one engine.
+
+    Raises:
+      UserError: an option has a wrong value, or there is no such runner.
     """
     named = [a.replace("--runner=DirectRunner", "--runner=FnApiRunner") for a in arguments]
     if not any(a.startswith("--runner") for a in named):
         named.insert(0, "--runner=FnApiRunner")
-    return PipelineOptions(named)
+    options = PipelineOptions(named)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            options.get_all_options()
+        create_runner(options.view_as(StandardOptions).runner)
+    except SystemExit:  # argparse leaves, after a page of usage
+        *_, last = said.getvalue().strip().splitlines()
+        raise UserError(f"options after --: {last.partition('error: ')[2] or last}") from None
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(f"options after --: {error}") from None
+    return options
 
 
 def _finished(plan: Plan, phase: str, fingerprint: str) -> dict[str, Any] | None:
@@ -233,7 +283,10 @@ def _run_phase(
         plan.phases[phase](pipeline, plan)
         pipeline.run().wait_until_finish()
     result: dict[str, Any] = json.loads(files.read_bytes(files.join(folder, RESULT)))
-    check(result["tallies"], plan.config.run.max_failure_ratio, len(plan.inputs))
+    try:
+        check(result["tallies"], plan.config.run.max_failure_ratio, len(plan.inputs))
+    except UserError as error:
+        raise UserError(f"{error}; {_first_failure(folder)}") from None
     manifest = {"fingerprint": fingerprint, "phase": phase}
     if phase == ASSEMBLE:
         manifest["takedowns"] = takedowns
@@ -241,6 +294,18 @@ def _run_phase(
     written = sum(file["rows"] for file in result["corpus"] or result["files"])
     console.print(f"{phase}: done, {written:,} rows written")
     return result
+
+
+def _first_failure(folder: str) -> str:
+    failed = files.join(folder, "failed")
+    rows = (
+        row
+        for path in files.listed(failed, "*.parquet")
+        for row in files.open_parquet(path).read().to_pylist()
+    )
+    first = min(rows, key=lambda row: (row["warc_file"], row["warc_offset"], row["element_id"]))
+    name = first["warc_file"] or first["url"] or first["element_id"]
+    return f"the first is {name}: {first['error']}; all are rows of {failed}"
 
 
 def _remove(paths: list[str]) -> None:

@@ -1,5 +1,6 @@
 """What a reader sees: tables, and text of the web that cannot play tricks on a terminal."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -51,9 +52,17 @@ def error_console() -> Console:
     return _console(stderr=True)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Who reads has seen enough, as `head` has: no failure."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(0)
+
+
 def _console(stderr: bool) -> Console:
     wraps = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not wraps)
+    return _Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not wraps)
 
 
 # The least width of a column whose cells may take several lines.

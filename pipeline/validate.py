@@ -113,7 +113,7 @@ def validate(path: str) -> Iterator[Breach]:
       UserError: there is no such folder.
     """
     if "://" not in path and not os.path.isdir(path):
-        raise UserError(f"{path}: no such folder")
+        read_manifest(path)  # says what it is
     try:
         manifest = read_manifest(path)
     except UserError as error:

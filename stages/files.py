@@ -91,7 +91,7 @@ def parquet_bytes(
 class Output(io.RawIOBase):
     """A file being written: counts and hashes what goes in.
 
-    Attributes:
+    Args:
       create: opens the file, when the first bytes come.
     """
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import unicodedata
+from importlib.metadata import version
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.terminal import clean
 
 WEFT = Path(sys.executable).with_name("weft")
+WHOLE = Path(__file__).parents[1] / "data" / "warc" / "whole.warc.gz"
 COMMANDS = ("run", "stats", "inspect", "show", "validate")
 
 
@@ -78,6 +80,35 @@ def test_user_errors_are_a_line_and_leave_with_2(command, tmp_path):
     assert result.exit_code == 2
     assert result.stderr == f"error: {tmp_path}/nowhere: no such folder\n"
     assert result.stdout == ""
+
+
+def test_a_file_in_the_place_of_a_folder(corpus, tmp_path):
+    (tmp_path / "file").write_text("")
+    for arguments in (
+        ["validate", tmp_path / "file"],
+        ["export", corpus, "text", "-o", tmp_path / "file"],
+        ["run", "extract", "-i", WHOLE, "-o", tmp_path / "file"],
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: {tmp_path}/file")
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure(corpus):
+    command = f"set -o pipefail; {WEFT} show {corpus} | head -1"
+    piped = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert piped.stdout.count("\n") == 1
+
+
+def test_version():
+    assert invoke("--version").stdout == f"weft {version('weft')}\n"
+
+
+def test_a_query_without_a_statement(corpus):
+    result = invoke("query", corpus, " ")
+    assert (result.exit_code, result.stderr[:27]) == (2, "error: query: give a statem")
 
 
 # --- weft run -------------------------------------------------------------------------------------

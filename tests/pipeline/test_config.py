@@ -342,10 +342,10 @@ def test_the_field_of_a_rule_in_a_list(written):
     ("assignment", "message"),
     [
         ("write.shards", "--set write.shards: write section.key=value"),
+        ("=1", "--set =1: write section.key=value"),
         ("write.shards=[", "--set write.shards=[: the value is not YAML"),
         ("write.shards=x", "mine: write.shards: must be a whole number, not the text 'x'"),
         ("wrote.shards=1", "mine: wrote: unknown key"),
-        ("=1", "mine: : unknown key"),
         ("filter_pages.statuses.allowed=[1]", "the list has no rule 'statuses'"),
         ("filter_pages.status=[1]", "name the field of the rule: filter_pages.status.FIELD=value"),
         ("filter_pages.status.allow=[1]", "mine: filter_pages.status.allow: unknown key"),

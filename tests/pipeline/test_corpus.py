@@ -50,6 +50,10 @@ def test_what_is_no_corpus(tmp_path):
         ("[]", "it is no JSON object"),
         ("{}", "weft_version is missing"),
         ('{"schema_version": 99}', "its schema version is 99, not 3"),
+        (
+            '{"schema_version": 2, "weft_version": "0.0.1"}',
+            "its schema version is 2, not 3; weft 0.0.1 reads it, or make it anew",
+        ),
     ],
 )
 def test_a_manifest_that_is_none(corpus, content, said):

@@ -204,6 +204,9 @@ def test_what_the_user_mistook(corpus, tmp_path):
         import_corpus("mmc5", [], str(tmp_path / "out"))
     with pytest.raises(UserError, match=r"no such file, and no folder with \.jsonl or"):
         import_corpus("mmc4", [str(tmp_path / "none")], str(tmp_path / "out"))
+    (tmp_path / "list.txt").write_text("no document\n")
+    with pytest.raises(UserError, match=r"list\.txt: none of 1 rows is a document of mmc4"):
+        import_corpus("mmc4", [str(tmp_path / "list.txt")], str(tmp_path / "none"))
     with pytest.raises(UserError, match="is not empty"):
         import_corpus("obelics", [str(corpus / "documents")], str(corpus))
     (tmp_path / "x.parquet").write_bytes(b"no Parquet")
