@@ -3,7 +3,8 @@
 A list is a file: text with one entry a line, ``#`` before a comment; Parquet with the columns host,
 url, sha256 or entry, any of them; or the log of takedowns that `weft takedown` keeps (JSON lines).
 An entry is a host, which stands for the hosts below it too, a URL, or the SHA-256 of an image's
-bytes. URLs are equal whatever their scheme, fragment, default port and percent-encoding are.
+bytes. URLs are equal whatever their scheme, fragment, default port, dot segments and
+percent-encoding are.
 """
 
 import json
@@ -17,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ada_url import idna_to_ascii
+from ada_url import idna_to_ascii, normalize_url
 from pyarrow import fs
 
 from filters.base import Score
@@ -189,10 +190,10 @@ def _parquet(path: str) -> Iterator[tuple[int, str]]:
 def url_key(url: str) -> str:
     """What URLs of one resource have in common, for looking up only."""
     try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:  # a bracket or a port that is none
+        parts = urlsplit(normalize_url(url.strip()))
+    except ValueError:
         return url.strip()
+    port = parts.port
     colon = "" if port is None or port in _PORT.values() else f":{port}"
     query = f"?{unquote(parts.query)}" if parts.query else ""
     return f"{_ascii(parts.hostname or '')}{colon}{unquote(parts.path) or '/'}{query}"

@@ -132,7 +132,7 @@ def request_of(
 
 def _kind(entry: str) -> str:
     found = OptOutList()
-    found.add(entry, "takedown")
+    found.add(entry, "the request")
     return "urls" if found.urls else "hosts" if found.hosts else "sha256"
 
 

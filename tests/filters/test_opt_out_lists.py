@@ -41,6 +41,10 @@ def listed(tmp_path):
             "http://a.example:80/b c.png?x=1",
             "url_listed: http://a.example:80/b c.png?x=1 in asked.txt line 5",
         ),
+        (
+            "https://a.example/./z/%2E%2e/b%20c.png?x=1",
+            "url_listed: https://a.example/./z/%2E%2e/b%20c.png?x=1 in asked.txt line 5",
+        ),
         ("https://a.example/b%20c.png?x=2", ""),
         ("https://a.example/B%20c.png?x=1", ""),
         ("https://notexample.org/", ""),
