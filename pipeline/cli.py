@@ -30,6 +30,10 @@ class _Commands(TyperGroup):
         except UserError as error:
             _say_error(str(error))
             raise typer.Exit(2) from None
+        except RuntimeError as error:
+            if str(error) != "Query interrupted":  # as DuckDB has it
+                raise
+            raise typer.Exit(130) from None
         except BrokenPipeError:  # who reads has seen enough
             raise
         except OSError as error:  # a folder that is a file, a full disk
@@ -139,6 +143,9 @@ def run(
     show_traceback: Annotated[
         bool, typer.Option("--traceback", help="Print the whole traceback if the run fails.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the manifest instead of tables.")
+    ] = False,
 ) -> None:
     """Make a corpus from WARC files.
 
@@ -166,16 +173,20 @@ def run(
         if show_traceback:
             traceback.print_exc()
         raise
-    except KeyboardInterrupt:
-        _say_error("interrupted; the same command continues where it stopped")
-        raise typer.Exit(130) from None
-    except Exception as error:  # noqa: BLE001  the last door: shortened here, never swallowed
+    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last door
+        # Beam wraps what comes in the midst of a step.
+        if isinstance(root_cause(error), KeyboardInterrupt):
+            _say_error("interrupted; the same command continues where it stopped")
+            raise typer.Exit(130) from None
         if show_traceback:
             traceback.print_exc()
         else:
             _say_failure(error)
         raise typer.Exit(1) from None
-    _say_done(manifest, output)
+    if as_json:
+        print_json(manifest)
+    else:
+        _say_done(manifest, output)
 
 
 def _hush() -> None:
@@ -216,7 +227,7 @@ def _say_error(message: str) -> None:
     error_console().print(line.append(clean(message, lines=True), style="not bold default"))
 
 
-def _say_failure(error: Exception) -> None:
+def _say_failure(error: BaseException) -> None:
     """The root of a failed Beam job in a few lines."""
     console = error_console()
     step = re.search(r"\[while running ['\"](.+?)['\"]\]", str(error))
@@ -418,6 +429,7 @@ def view(
     documents: Annotated[
         int, typer.Option("--documents", min=0, metavar="N", help="Show N documents.")
     ] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="Say in JSON what was written.")] = False,
 ) -> None:
     """Write one HTML page to look at: funnel, distributions, documents with their pictures.
 
@@ -438,7 +450,10 @@ def view(
 
     page = report([open_corpus(path) for path in (out, other) if path], documents).encode()
     write_file(output, page)
-    output_console().print(f"{clean(output)} ({size(len(page))})")
+    if as_json:
+        print_json({"path": output, "n_bytes": len(page)})
+    else:
+        output_console().print(f"{clean(output)} ({size(len(page))})")
 
 
 @app.command(rich_help_panel=JUDGE)

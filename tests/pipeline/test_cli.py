@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import unicodedata
 from importlib.metadata import version
 from pathlib import Path
@@ -100,6 +102,37 @@ def test_a_reader_who_has_seen_enough_is_no_failure(corpus):
     piped = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (piped.returncode, piped.stderr) == (0, "")
     assert piped.stdout.count("\n") == 1
+
+
+def interrupted(arguments, ready, after):
+    """What a command says that Ctrl-C comes to `after` seconds after it is `ready`."""
+    started = subprocess.Popen(
+        [WEFT, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not ready() and started.poll() is None:
+        time.sleep(0.05)
+    time.sleep(after)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    return started.returncode, said
+
+
+def test_a_run_that_is_interrupted_says_so(sample_crawl, tmp_path):
+    begun = tmp_path / "out" / "_work" / "extract" / "started"
+    arguments = ["run", "extract", "-i", sample_crawl, "-o", tmp_path / "out"]
+    code, said = interrupted(arguments, begun.exists, 0.7)
+    assert (code, said.splitlines()[-1]) == (
+        130, "error: interrupted; the same command continues where it stopped",
+    )  # fmt: skip
+
+
+def test_a_query_that_is_interrupted(corpus):
+    endless = "SELECT count(*) FROM range(1000000000000) t WHERE hash(t.range) = 3"
+    assert interrupted(["query", corpus, endless], lambda: True, 2) == (130, "")
 
 
 def test_version():
@@ -208,6 +241,14 @@ def test_a_real_run_of_nothing_says_why(tmp_path):
     assert "none.warc.gz" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_run_and_a_report_in_json(tmp_path):
+    out, page = tmp_path / "out", tmp_path / "page.html"
+    told = json.loads(invoke("run", "extract", "-i", WHOLE, "-o", out, "--json").stdout)
+    assert told == json.loads((out / "manifest.json").read_text())
+    told = json.loads(invoke("view", out, "-o", page, "--json").stdout)
+    assert told == {"path": str(page), "n_bytes": page.stat().st_size}
 
 
 def test_help_names_every_preset():
