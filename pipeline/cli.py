@@ -19,6 +19,9 @@ from typer.core import TyperGroup
 from pipeline.errors import UserError
 from pipeline.terminal import clean, error_console, output_console, print_json
 
+# What the clients of object stores raise: no keys, no right, no answer.
+_STORES = ("apache_beam.io.", "botocore.", "google.")
+
 
 class _Commands(TyperGroup):
     """Says what the user can mend in a line or two and leaves with 2."""
@@ -41,6 +44,11 @@ class _Commands(TyperGroup):
             in_place = isinstance(error, FileExistsError | NotADirectoryError)
             reason = "is no folder; give another" if in_place else error.strerror or error
             _say_error(f"{where}{reason}")
+            raise typer.Exit(2) from None
+        except Exception as error:
+            if not type(error).__module__.startswith(_STORES):
+                raise
+            _say_error(f"{type(error).__name__}: {_shortened(str(error))}")
             raise typer.Exit(2) from None
 
 

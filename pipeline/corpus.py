@@ -143,6 +143,11 @@ def read_manifest(path: str) -> Any:
     """
     manifest_path = join(reachable(path), MANIFEST)
     try:
+        if "://" in path:
+            from stages import files
+
+            if not files.exists(manifest_path):  # each store says so by an error of its own
+                raise FileNotFoundError
         content = read_bytes(manifest_path)
     except FileNotFoundError:
         raise UserError(_missing(path)) from None

@@ -111,6 +111,18 @@ def test_a_report_is_written_there(store, remote):
     assert files.read_bytes(f"{remote}.html").startswith(b"<!doctype html>")
 
 
+def test_a_store_that_goes_away_is_told_in_a_line(remote, monkeypatch):
+    from botocore.exceptions import EndpointConnectionError
+
+    def gone(*_):
+        raise EndpointConnectionError(endpoint_url="http://gone")
+
+    monkeypatch.setattr("pipeline.corpus.open_file", gone)  # Beam itself would try for minutes
+    assert weft("show", remote, code=2) == (
+        'error: EndpointConnectionError: Could not connect to the endpoint URL: "http://gone"\n'
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
