@@ -33,6 +33,8 @@ class _Commands(TyperGroup):
         except UserError as error:
             _say_error(str(error))
             raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
         except RuntimeError as error:
             if str(error) != "Query interrupted":  # as DuckDB has it
                 raise

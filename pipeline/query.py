@@ -4,11 +4,12 @@ The tables are the views ``documents``, ``images``, ``rejected`` and ``failed``.
 the columns and row groups that a query needs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import duckdb
 from fsspec import AbstractFileSystem
@@ -19,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.terminal import Column, clean, print_table
 from schemas.corpus import TABLES
 
+_T = TypeVar("_T")
 CELL = 60  # characters of a cell on a terminal
 
 
@@ -98,24 +100,32 @@ def run_query(corpus: Corpus, sql: str) -> Result:
 
     Raises:
       UserError: the query is wrong; the message is DuckDB's. Rows may raise it later.
+      KeyboardInterrupt: on Ctrl-C, here and while rows are fetched.
     """
     connection = connect(corpus=corpus)
     if not sql.strip():
         raise UserError("query: give a statement of SQL: 'SELECT count(*) FROM documents'")
-    try:
-        connection.execute(sql)
-    except duckdb.Error as error:
-        raise UserError(f"query: {_message(error)}") from None
+    _answered(connection, lambda: connection.execute(sql))
     columns = [column[0] for column in connection.description or ()]
     return Result(columns, _fetched(connection))
 
 
 def _fetched(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    try:
-        while rows := connection.fetchmany(1024):
-            yield from rows
-    except duckdb.Error as error:
-        raise UserError(f"query: {_message(error)}") from None
+    while rows := _answered(connection, lambda: connection.fetchmany(1024)):
+        yield from rows
+
+
+def _answered(connection: duckdb.DuckDBPyConnection, ask: Callable[[], _T]) -> _T:
+    """What DuckDB answers; asked in a thread, since it may not look up for Ctrl-C in the one that
+    signals come to."""
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            return thread.submit(ask).result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+        except duckdb.Error as error:
+            raise UserError(f"query: {_message(error)}") from None
 
 
 def _message(error: duckdb.Error) -> str:
