@@ -117,7 +117,10 @@ def interrupted(arguments, ready, after):
         time.sleep(0.05)
     time.sleep(after)
     started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    try:
+        _, said = started.communicate(timeout=60)
+    finally:
+        started.kill()  # nothing, where it has ended
     return started.returncode, said
 
 
