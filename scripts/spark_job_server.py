@@ -1,15 +1,15 @@
 """Runs a command with a Beam Spark 3 job server beside it.
 
-    scripts/spark [--cores N] [--jar JAR] [--log FILE] -- COMMAND [ARGUMENT ...]
+    scripts/spark [--cores N] [--workers N] [--log FILE] -- COMMAND [ARGUMENT ...]
 
 The server is started once, so a command that runs several Beam jobs shares it, and is stopped
 whatever happens to the command. The Beam options that lead to it replace the argument
 `{beam_options}` of the command; where there is none, they are appended after a `--`. The endpoint
 is also in the environment, as BEAM_JOB_ENDPOINT. The exit status is that of the command.
 
-The job-server jar of the installed Beam version comes from Maven and stays in Maven's local
-repository, so that only the first start needs a network. User code runs in the process of the
-command (LOOPBACK), so this is for one machine.
+What the server runs on comes from Maven, as spark.pom.xml names it, and stays in Maven's local
+repository, so that only the first start needs a network. The stages run in processes that the
+command starts (LOOPBACK), so this is for one machine.
 
 Source of the command line and of the JVM options: apache_beam 2.77,
 runners/portability/spark_runner.py and job_server.py.
@@ -26,13 +26,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
-ARTIFACT = "org.apache.beam:beam-runners-spark-3-job-server"
-# Pinned, so that every machine resolves the jar in the same way.
-MAVEN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get"
+DRIVER = "org.apache.beam.runners.spark.SparkJobServerDriver"
+POM = Path(__file__).with_name("spark.pom.xml")
+# Pinned, so that every machine resolves the jars in the same way.
+MAVEN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 PLACEHOLDER = "{beam_options}"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
@@ -46,6 +46,7 @@ JVM_OPTIONS = (
     "--add-opens=java.base/java.util=ALL-UNNAMED",
     "--add-opens=java.base/java.lang.invoke=ALL-UNNAMED",
     "-Dspark.ui.enabled=false",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
 
 
@@ -67,45 +68,25 @@ def find_java() -> str:
     return java
 
 
-def find_jar(repository: Path | None = None) -> Path:
-    """Job-server jar of the installed Beam version, fetched by Maven where it is not yet local.
-
-    `repository` is Maven's local repository, by default ~/.m2/repository.
-    """
-    repository = repository or Path.home() / ".m2" / "repository"
-    try:
-        version = metadata.version("apache-beam")
-    except metadata.PackageNotFoundError:
-        raise SetupError(f"apache-beam is not installed for {sys.executable}") from None
-    group, name = ARTIFACT.split(":")
-    jar = repository.joinpath(*group.split("."), name, version, f"{name}-{version}.jar")
-    if jar.is_file():
-        return jar
+def find_jars() -> str:
+    """Class path of the job server, fetched by Maven where it is not yet in its repository."""
     maven = shutil.which("mvn")
     if maven is None:
-        raise SetupError(
-            f"mvn is not installed and {jar} is not there: install Maven, or pass --jar"
-        )
-    command = [
-        maven,
-        "--batch-mode",
-        "--quiet",
+        raise SetupError("mvn is not installed: install Maven, or pass --class-path")
+    with tempfile.TemporaryDirectory(prefix="spark-class-path-") as folder:
+        listed = Path(folder) / "class-path"
+        command = [maven, "--batch-mode", "--quiet", "--file", str(POM), MAVEN_GOAL]
         # A failed look-up is otherwise remembered for a day.
-        "--update-snapshots",
-        MAVEN_GOAL,
-        f"-Dmaven.repo.local={repository}",
-        "-Dtransitive=false",
-        f"-Dartifact={ARTIFACT}:{version}",
-    ]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode != 0 or not jar.is_file():
-        lines = (done.stdout + done.stderr).splitlines()
-        errors = (line.partition("[ERROR] ")[2] for line in lines)
-        reason = next(filter(None, errors), f"exit status {done.returncode}")
-        raise SetupError(
-            f"Maven cannot get {ARTIFACT}:{version} (pass --jar if you have it): {reason}"
-        )
-    return jar
+        command += ["--update-snapshots", f"-Dmdep.outputFile={listed}"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0 or not listed.is_file():
+            lines = (done.stdout + done.stderr).splitlines()
+            errors = (line.partition("[ERROR] ")[2] for line in lines)
+            reason = next(filter(None, errors), f"exit status {done.returncode}")
+            raise SetupError(
+                f"Maven cannot get the job server (pass --class-path if you have it): {reason}"
+            )
+        return listed.read_text().strip()
 
 
 def free_port() -> int:
@@ -116,20 +97,22 @@ def free_port() -> int:
         return port
 
 
-def beam_options(port: int) -> list[str]:
-    """Beam options of a job for the server at `port`."""
+def beam_options(port: int, workers: int) -> list[str]:
+    """Beam options of a job for the server at `port`, its stages in `workers` processes."""
     return [
         "--runner=PortableRunner",
         f"--job_endpoint=localhost:{port}",
         "--environment_type=LOOPBACK",
         # The default of 0 ends the worker, and what it has loaded, after every stage.
         "--environment_cache_millis=600000",
+        # Threads of one process would share one core.
+        "--experiments=use_loopback_process_worker",
+        f"--sdk_worker_parallelism={workers}",
     ]
 
 
-def with_beam_options(command: list[str], port: int) -> list[str]:
+def with_beam_options(command: list[str], options: list[str]) -> list[str]:
     """The command with the options in place of `{beam_options}`, else after a final `--`."""
-    options = beam_options(port)
     if PLACEHOLDER not in command:
         return [*command, "--", *options]
     at = command.index(PLACEHOLDER)
@@ -169,11 +152,11 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def job_server(java: str, jar: Path, cores: int, log: Path) -> Iterator[int]:
+def job_server(java: str, class_path: str, cores: int, log: Path) -> Iterator[int]:
     """A job server on Spark `local[cores]`, logging into the file `log`; yields its port."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="spark-artifacts-") as artifacts:
-        command = [java, *JVM_OPTIONS, "-jar", str(jar)]
+        command = [java, *JVM_OPTIONS, "-cp", class_path, DRIVER]
         command += ["--spark-master-url", f"local[{cores}]", "--artifacts-dir", artifacts]
         command += ["--job-port", str(port), "--artifact-port", "0", "--expansion-port", "0"]
         with log.open("wb") as out:
@@ -192,11 +175,18 @@ def job_server(java: str, jar: Path, cores: int, log: Path) -> Iterator[int]:
             stop(server)
 
 
-def run(command: list[str], port: int) -> int:
+def run(command: list[str], port: int, workers: int) -> int:
     """Runs the command to its end; returns its exit status, 128 + signal where one ended it."""
-    environment = {**os.environ, "BEAM_JOB_ENDPOINT": f"localhost:{port}"}
+    environment = {
+        **os.environ,
+        "BEAM_JOB_ENDPOINT": f"localhost:{port}",
+        # Beam starts the processes of the stages as `python`.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
     try:
-        child = subprocess.Popen(with_beam_options(command, port), env=environment)
+        child = subprocess.Popen(
+            with_beam_options(command, beam_options(port, workers)), env=environment
+        )
     except OSError as error:
         raise SetupError(f"cannot run {command[0]}: {error.strerror}") from error
     try:
@@ -223,7 +213,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="N of local[N]")
-    parser.add_argument("--jar", type=Path, help="job-server jar, instead of the one from Maven")
+    parser.add_argument(
+        "--workers", type=int, help="processes of the stages, one a core by default"
+    )
+    parser.add_argument(
+        "--class-path", help="of the job server, instead of what Maven has: Beam's own jar will do"
+    )
     parser.add_argument("--log", type=Path, help="keep the log of the server in this file")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="after --")
     parsed = parser.parse_args(arguments)
@@ -231,10 +226,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parsed.command = parsed.command[1:]
     if not parsed.command:
         parser.error("no command: scripts/spark [--cores N] -- COMMAND [ARGUMENT ...]")
-    if parsed.cores < 1:
-        parser.error("--cores must be at least 1")
-    if parsed.jar and not parsed.jar.is_file():
-        parser.error(f"--jar {parsed.jar}: no such file")
+    parsed.workers = parsed.cores if parsed.workers is None else parsed.workers
+    if parsed.cores < 1 or parsed.workers < 1:
+        parser.error("--cores and --workers must be at least 1")
     return parsed
 
 
@@ -245,8 +239,9 @@ def main(arguments: list[str] | None = None) -> int:
         log: Path = options.log or Path(scratch) / "job-server.log"
         try:
             java = find_java()
-            with job_server(java, options.jar or find_jar(), options.cores, log) as port:
-                status = run(options.command, port)
+            class_path = options.class_path or find_jars()
+            with job_server(java, class_path, options.cores, log) as port:
+                status = run(options.command, port, options.workers)
         except SetupError as error:
             print(f"scripts/spark: {error}", file=sys.stderr)
             return SETUP_FAILED

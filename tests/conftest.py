@@ -3,6 +3,7 @@ import pathlib
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 
+from scripts.spark_job_server import SetupError, find_jars, find_java
 from tests.stages.bad_web import BadWeb
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -15,6 +16,16 @@ def shared_data() -> pathlib.Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real test data is absent: ../shared/data beside the checkout")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def spark_jars() -> str:
+    """Class path of Beam's Spark job server."""
+    try:
+        find_java()
+        return find_jars()
+    except SetupError as error:
+        pytest.skip(f"no Spark: {error}")
 
 
 @pytest.fixture

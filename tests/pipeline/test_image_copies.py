@@ -195,13 +195,13 @@ def test_what_is_left(planted):
     assert list(validate(str(planted / "corpus"))) == []
 
 
-def test_spark_decides_the_same(planted, tmp_path):
+def test_two_workers_decide_the_same(planted, tmp_path):
     shutil.copytree(planted / "corpus", tmp_path / "corpus")
     shutil.rmtree(tmp_path / "corpus" / "_work" / "dedup_images")
     shutil.rmtree(tmp_path / "corpus" / "_work" / "assemble")
-    spark = ["--runner=pipeline.spark.PySparkRunner", "--spark_master=local[2]"]
+    workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
     output = str(tmp_path / "corpus")
-    manifest = run(str(planted / "my.yaml"), [str(planted / "crawl")], output, beam_args=spark)
+    manifest = run(str(planted / "my.yaml"), [str(planted / "crawl")], output, beam_args=workers)
     first = json.loads((planted / "corpus" / "manifest.json").read_text())
     assert manifest["digest"] == first["digest"]
 

@@ -15,6 +15,7 @@ import pytest
 from pipeline.run import run as run_in_process
 
 WEFT = Path(sys.executable).parent / "weft"
+SPARK = Path(__file__).parents[2] / "scripts" / "spark"
 PHASES = ["extract", "dedup", "images", "dedup_images", "assemble"]
 
 
@@ -72,7 +73,7 @@ def command_in_parts(config, crawl, output, *beam):
     warcs = sorted(crawl.glob("*.warc*"), reverse=True)
     inputs = [part for warc in warcs for part in ("--input", warc)]
     small = ["--set", "read.split_bytes=50000"]
-    return [WEFT, "run", config, *small, *inputs, "--output", output, "--", *beam]
+    return [WEFT, "run", config, *small, *inputs, "--output", output, *beam]
 
 
 def run(*arguments):
@@ -131,17 +132,15 @@ def test_a_changed_placement_fetches_and_extracts_nothing_again(
     assert digest(output) != digest(corpus)
 
 
-@pytest.mark.parametrize(
-    "beam",
-    [
-        ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
-        ["--runner=pipeline.spark.PySparkRunner", "--spark_master=local[4]"],
-    ],
-    ids=["two workers", "spark, four workers"],
-)
-def test_other_workers_and_another_order_make_the_same_corpus(
-    beam, config, sample_crawl, corpus, tmp_path
-):
-    arguments = command_in_parts(config, sample_crawl, tmp_path, *beam)
+def test_two_workers_and_another_order_make_the_same_corpus(config, sample_crawl, corpus, tmp_path):
+    workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    arguments = command_in_parts(config, sample_crawl, tmp_path, "--", *workers)
+    subprocess.run(arguments, check=True, capture_output=True)
+    assert digest(tmp_path) == digest(corpus)
+
+
+def test_spark_makes_the_same_corpus(config, sample_crawl, corpus, spark_jars, tmp_path):
+    spark = [SPARK, "--cores", "4", "--workers", "1", "--class-path", spark_jars, "--"]
+    arguments = [*spark, *command_in_parts(config, sample_crawl, tmp_path)]
     subprocess.run(arguments, check=True, capture_output=True)
     assert digest(tmp_path) == digest(corpus)

@@ -1,9 +1,4 @@
-"""The launcher of the Spark job server, and Beam jobs run through it.
-
-Here the jar is a stand-in: a Java program that serves Beam's own Python job service on the port
-it is given. That is the real Job API, artifact staging and LOOPBACK worker over real connections,
-but NOT Spark: these tests say nothing on how Spark computes.
-"""
+"""The launcher of Beam's Spark job server, and jobs on real Spark through it."""
 
 import json
 import os
@@ -24,22 +19,6 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 TEXTS = ["the", "cat", "saw", "the", "elephant", "42", "the", "crocodile"]
 SPARK = Path(__file__).parents[2] / "scripts" / "spark"
-
-JOB_SERVICE = """
-import java.util.*;
-public class Main {
-  public static void main(String[] args) throws Exception {
-    List<String> options = Arrays.asList(args);
-    if (!options.get(options.indexOf("--spark-master-url") + 1).equals("local[2]"))
-      throw new IllegalArgumentException("unexpected master: " + options);
-    System.err.println("stand-in started");
-    Process service = new ProcessBuilder(System.getenv("TEST_PYTHON"), "-m",
-        "apache_beam.runners.portability.local_job_service_main",
-        "--job_port", options.get(options.indexOf("--job-port") + 1)).inheritIO().start();
-    System.exit(service.waitFor());
-  }
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -118,12 +97,7 @@ def run_job(folder: str, beam_options: list[str]) -> None:
 def launch(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [str(SPARK), *arguments],
-        env={
-            **os.environ,
-            "TEST_PYTHON": sys.executable,
-            "PYTHONPATH": str(Path(__file__).parent),
-            **environment,
-        },
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -143,18 +117,9 @@ def is_listening(port: int) -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("javac") is None or shutil.which("jar") is None:
-        pytest.skip("no JDK is installed (javac, jar)")
-    folder = tmp_path_factory.mktemp("jar")
-    (folder / "Main.java").write_text(JOB_SERVICE)
-    subprocess.run(["javac", "Main.java"], cwd=folder, check=True)
-    subprocess.run(["jar", "cfe", "server.jar", "Main", "Main.class"], cwd=folder, check=True)
-    return folder / "server.jar"
-
-
-def test_two_jobs_share_one_server_and_it_is_gone_afterwards(jar: Path, tmp_path: Path) -> None:
+def test_two_jobs_share_one_server_and_it_is_gone_afterwards(
+    spark_jars: str, tmp_path: Path
+) -> None:
     log = tmp_path / "server.log"
     program = (
         "import json, sys, test_spark_server as t\n"
@@ -166,7 +131,7 @@ def test_two_jobs_share_one_server_and_it_is_gone_afterwards(jar: Path, tmp_path
         folder.mkdir()
     status, out, err = finish(
         launch(
-            *("--cores", "2", "--jar", str(jar), "--log", str(log)),
+            *("--cores", "2", "--class-path", spark_jars, "--log", str(log)),
             *("--", sys.executable, "-c", program, *map(str, folders)),
         )
     )
@@ -182,11 +147,10 @@ def test_two_jobs_share_one_server_and_it_is_gone_afterwards(jar: Path, tmp_path
         manifest = json.loads((folder / "manifest.json").read_text())
         assert counts == {"cat": 1, "saw": 1, "the": 3}
         assert manifest == {"failed": 1, "long": 2, "short": 5}
-    assert log.read_text().count("stand-in started") == 1
     assert not is_listening(int(endpoint.rsplit(":", 1)[1]))
 
 
-def test_failing_command_gives_its_status_and_the_log_and_stops_the_server(jar: Path) -> None:
+def test_failing_command_gives_its_status_and_the_log_and_stops_the_server(spark_jars: str) -> None:
     program = (
         "import json, os, sys\n"
         "print(json.dumps([os.environ['BEAM_JOB_ENDPOINT'], *sys.argv[1:]]))\n"
@@ -194,29 +158,33 @@ def test_failing_command_gives_its_status_and_the_log_and_stops_the_server(jar: 
     )
     status, out, err = finish(
         launch(
-            *("--cores", "2", "--jar", str(jar)),
+            *("--cores", "2", "--class-path", spark_jars),
             *("--", sys.executable, "-c", program, "{beam_options}", "last"),
         )
     )
     assert status == 7
-    assert "stand-in started" in err
+    assert "end of the job server's log" in err
     endpoint, *arguments = json.loads(out)
     assert arguments[1:] == [
         f"--job_endpoint={endpoint}",
         "--environment_type=LOOPBACK",
         "--environment_cache_millis=600000",
+        "--experiments=use_loopback_process_worker",
+        "--sdk_worker_parallelism=2",
         "last",
     ]
     assert not is_listening(int(endpoint.rsplit(":", 1)[1]))
 
 
-def test_terminated_launcher_stops_command_and_server(jar: Path) -> None:
+def test_terminated_launcher_stops_command_and_server(spark_jars: str) -> None:
     program = (
         "import os, time\n"
         "print(os.environ['BEAM_JOB_ENDPOINT'], os.getpid(), flush=True)\n"
         "time.sleep(600)"
     )
-    process = launch("--cores", "2", "--jar", str(jar), "--", sys.executable, "-c", program)
+    process = launch(
+        "--cores", "2", "--class-path", spark_jars, "--", sys.executable, "-c", program
+    )
     assert process.stdout is not None
     endpoint, pid = process.stdout.readline().split()
     assert is_listening(int(endpoint.rsplit(":", 1)[1]))
@@ -228,11 +196,13 @@ def test_terminated_launcher_stops_command_and_server(jar: Path) -> None:
         os.kill(int(pid), 0)
 
 
-def test_server_that_does_not_start_is_an_error_with_its_log(jar: Path) -> None:
-    status, out, err = finish(launch("--cores", "3", "--jar", str(jar), "--", "echo", "ran"))
+def test_server_that_does_not_start_is_an_error_with_its_log() -> None:
+    if shutil.which("java") is None:
+        pytest.skip("no Java is installed")
+    status, out, err = finish(launch("--class-path", "absent.jar", "--", "echo", "ran"))
     assert (status, out) == (69, "")
     assert "job server ended with 1" in err
-    assert "unexpected master" in err
+    assert "SparkJobServerDriver" in err
 
 
 def test_missing_java_and_missing_maven_are_named(tmp_path: Path) -> None:
@@ -253,23 +223,24 @@ def test_missing_java_and_missing_maven_are_named(tmp_path: Path) -> None:
     assert "mvn is not installed" in err
 
 
-def test_jar_that_maven_cannot_get_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_what_maven_cannot_get_is_an_error(tmp_path: Path) -> None:
     if shutil.which("mvn") is None or shutil.which("java") is None:
         pytest.skip("Java or Maven is not installed")
     # Offline with an empty local repository, so that the outcome depends on no network.
-    settings = tmp_path / ".mvn" / "maven.config"
+    settings = tmp_path / ".m2" / "settings.xml"
     settings.parent.mkdir()
-    settings.write_text("--offline\n")
-    status, out, err = finish(
-        launch("--", "echo", "ran", HOME=str(tmp_path), MAVEN_BASEDIR=str(tmp_path))
-    )
+    settings.write_text("<settings><offline>true</offline></settings>")
+    home = f"-Duser.home={tmp_path}"
+    status, out, err = finish(launch("--", "echo", "ran", MAVEN_OPTS=home))
     assert (status, out) == (69, "")
-    assert "Maven cannot get org.apache.beam:beam-runners-spark-3-job-server:" in err
-    assert "offline mode" in err
+    assert "Maven cannot get the job server" in err
+    assert "offline" in err
 
 
-def test_command_that_is_not_there_is_an_error_that_names_it(jar: Path) -> None:
-    status, out, err = finish(launch("--cores", "2", "--jar", str(jar), "--", "no-such-command"))
+def test_command_that_is_not_there_is_an_error_that_names_it(spark_jars: str) -> None:
+    status, out, err = finish(
+        launch("--cores", "2", "--class-path", spark_jars, "--", "no-such-command")
+    )
     assert (status, out) == (69, "")
     assert "cannot run no-such-command" in err
 
@@ -278,6 +249,6 @@ def test_command_line_errors() -> None:
     status, _, err = finish(launch("--cores", "2", "--"))
     assert status == 2
     assert "no command" in err
-    status, _, err = finish(launch("--jar", "absent.jar", "--", "echo"))
+    status, _, err = finish(launch("--workers", "0", "--", "echo"))
     assert status == 2
-    assert "absent.jar: no such file" in err
+    assert "at least 1" in err
