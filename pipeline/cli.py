@@ -881,6 +881,8 @@ def what_if(out: OutArgument, sets: SetsOption = None, as_json: JsonOption = Fal
 
         weft what-if corpus/ --set filter_documents.image_count.max_images=5
 
+        weft what-if corpus/ --set place_images.min_similarity=0.2
+
         weft what-if corpus/ -s heads.nsfw.max_score=0.05 --json
     """
     from pipeline import what_if as of

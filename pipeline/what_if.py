@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow.compute as pc
 from rich.console import Console
@@ -25,6 +25,9 @@ from pipeline.errors import UserError
 from pipeline.terminal import Column, print_table
 from schemas.image import NSFW, ImageRecord, ImageScore
 from schemas.outcome import Kind
+
+if TYPE_CHECKING:
+    from pipeline.placed_anew import PlacedAnew
 
 # The stage of each list of rules whose rejected rows hold a score that can be judged again.
 STAGES = {
@@ -129,6 +132,8 @@ def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
       ``documents`` and ``images``: how many there are ``now``, how many would ``go`` (an image
       goes with the last document that shows it) and how many rejected ones ``may_come`` back;
       of documents that stay, how many ``lose_all_images``.
+      ``placement``: where another placement is told, how many images have a sentence ``now`` and
+      ``then``, and how many are ``moved`` to another one.
       ``rules``: the same for each changed rule on its own.
       ``rerun``: changed keys of which the rows say nothing.
 
@@ -143,6 +148,9 @@ def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
         raise UserError("what-if: nothing would change; give --set KEY=VALUE")
     changes = list(_changes(before, after))
     told = {f"{change.place}.{change.before.name}" for change in changes if _is_told(change)}
+    anew = _placed_anew(corpus, before, after, changed)
+    if anew:
+        told.add("place_images")
     result: dict[str, Any] = {
         "documents": {"now": corpus.rows("documents"), "go": 0, "may_come": 0},
         "images": {"now": corpus.rows("images"), "go": 0, "may_come": 0},
@@ -153,7 +161,14 @@ def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
     go: Counter[str] = Counter()
     lost = _documents_that_go(corpus, before, changes, go)
     dropped, doom = _images_that_go(corpus, changes, go)
-    bare, shown = _shown(corpus, lost, dropped, doom)
+    left: Mapping[str, set[int]] = {}
+    if anew:
+        left = anew.left
+        lost = lost.union(*anew.lost.values())
+        result["placement"] = {"now": anew.now, "then": anew.then, "moved": anew.moved}
+        result["rules"] = list(_rules_of(anew))
+        result["images"]["may_come"] += anew.may_come
+    bare, shown = _shown(corpus, lost, dropped, doom, left)
     come = _may_come(corpus, changes)
     result["documents"] |= {"go": len(lost), "lose_all_images": bare}
     result["images"]["go"] = result["images"]["now"] - shown
@@ -164,6 +179,24 @@ def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
             {"rule": change.key, "of": kind, "go": go[change.key], "may_come": come[change.key]}
         )
     return result
+
+
+def _placed_anew(
+    corpus: Corpus, before: Config, after: Config, changed: Sequence[str]
+) -> "PlacedAnew | None":
+    """What another placement does, if the rows tell."""
+    if not any(key.startswith("place_images.") for key in changed):
+        return None
+    # It imports Beam and scipy, which takes seconds.
+    from pipeline.placed_anew import is_told, placed_anew
+
+    return placed_anew(corpus, after) if is_told(before, after) else None
+
+
+def _rules_of(anew: "PlacedAnew") -> Iterator[dict[str, Any]]:
+    yield {"rule": "place_images", "of": "images", "go": anew.leaving, "may_come": anew.may_come}
+    for rule, count in anew.lost_by_rule.items():
+        yield {"rule": rule, "of": "documents", "go": count, "may_come": 0}
 
 
 def _changes(before: Config, after: Config) -> Iterator[Change]:
@@ -270,14 +303,23 @@ def _record(row: Mapping[str, Any], n_bytes: int) -> ImageRecord:
     )
 
 
-def _shown(corpus: Corpus, lost: set[str], dropped: set[str], doom: set[str]) -> tuple[int, int]:
+def _shown(
+    corpus: Corpus,
+    lost: set[str],
+    dropped: set[str],
+    doom: set[str],
+    left: Mapping[str, set[int]],
+) -> tuple[int, int]:
     """Of the documents that stay, how many lose all their images; and the images they show.
-    Documents that show an image of `doom` are added to `lost`."""
+    Documents that show an image of `doom` are added to `lost`; `left` are places of images that
+    leave a document."""
     bare, shown = 0, set()
     columns = ("doc_id", "image_info.list.element.image_id")
     for _, _, table in corpus.batches("documents", columns):
         for row in table.to_pylist():
-            images = {info["image_id"] for info in row["image_info"]} - {None}
+            gone = left.get(row["doc_id"], ())
+            infos = [info for n, info in enumerate(row["image_info"]) if n not in gone]
+            images = {info["image_id"] for info in infos} - {None}
             if images & doom:
                 lost.add(row["doc_id"])
             if row["doc_id"] not in lost:
@@ -317,6 +359,11 @@ def print_what_if(console: Console, found: Mapping[str, Any]) -> None:
         high = low + part["may_come"]
         bound = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         console.print(f"{kind}: {part['now']:,} now, {bound} then")
+    if placement := found.get("placement"):
+        console.print(
+            f"images with a sentence: {placement['now']:,} now, {placement['then']:,} then, "
+            f"{placement['moved']:,} of them another one"
+        )
     if found["documents"].get("lose_all_images"):
         n = found["documents"]["lose_all_images"]
         console.print(f"  {n:,} documents would be left without an image")

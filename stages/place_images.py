@@ -116,6 +116,24 @@ def place(
     similarity = np.stack([_feature(document, i, features.shape[1]) for i in indices]) @ features.T
     if not np.isfinite(similarity).all():
         raise ValueError("a similarity is not finite")
+    return place_by(document, sentences, similarity, config, logit_scale)
+
+
+def place_by(
+    document: Document,
+    sentences: tuple[Sentence, ...],
+    similarity: np.ndarray,
+    config: PlaceConfig,
+    logit_scale: float = 100.0,
+) -> tuple[PlacedDocument | Objection, list[Rejection]]:
+    """Places the images of one document by what is known of them.
+
+    Args:
+      similarity: cosines, shape [images, sentences], at least one of each.
+
+    Returns: as `place`.
+    """
+    indices = [i for i, node in enumerate(document.nodes) if isinstance(node, Image)]
     pruned = []
     if (least := config.min_max_similarity) is not None:
         best = similarity.max(axis=1)

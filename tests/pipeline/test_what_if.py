@@ -207,3 +207,57 @@ def test_the_command_prints_and_speaks_json(sample_corpus):
     documents = found["documents"]
     then = documents["now"] - documents["go"]
     assert f"documents: {documents['now']} now, {then} then" in result.stdout
+
+
+def placing(**more):
+    how = {"method": "clip", "min_similarity": 0.05} | more
+    return {"gather_images": {}, "clip": {}, "place_images": how}
+
+
+def test_another_floor_places_fewer_images(judged):
+    # The best sentences have 0.75 and 0.5, 0.0625, and 0.5; the second document's image has none.
+    found = what_if(judged(**placing()), ["place_images.min_similarity=0.6"])
+    assert found["placement"] == {"now": 3, "then": 1, "moved": 0}
+    assert counts(found) == {"place_images": (0, 0)}
+    assert (found["documents"]["go"], found["images"]["go"], found["rerun"]) == (0, 0, [])
+
+
+def test_another_method_moves_images(judged, draft):
+    # One sentence is the best of both: linear assignment gives the first image the second best.
+    draft.documents[0]["similarity_matrix"] = [[0.0, 0.75, 0.7, 0.0], [0.0, 0.7, 0.0, 0.0]]
+    for info, text, cosine in zip(
+        draft.documents[0]["image_info"], (2, 1), (0.7, 0.7), strict=True
+    ):
+        info["matched_text_index"], info["matched_sim"] = text, cosine
+    corpus = judged(**placing(min_similarity=0.5))
+    found = what_if(corpus, ["place_images.method=max"])
+    assert found["placement"] == {"now": 3, "then": 3, "moved": 1}
+    found = what_if(corpus, ["place_images.method=greedy"])
+    assert found["placement"] == {"now": 3, "then": 2, "moved": 1}
+
+
+def test_images_below_another_similarity_leave_with_their_documents(judged, draft):
+    for score in (0.4, 0.2):
+        draft.rejected.append(
+            {"element_id": "u#1", "kind": "node", "doc_id": "u", "url": "u",
+             "stage": "place_images", "rule": "place_images", "reason": "low_similarity",
+             "score": score, "detail": ""}
+        )  # fmt: skip
+    corpus = judged(
+        **placing(min_max_similarity=0.5),
+        filter_placed=[{"image_count": {"min_images": 1}}],
+    )
+    found = what_if(corpus, ["place_images.min_max_similarity=0.6"])
+    assert [(r["of"], r["go"], r["may_come"]) for r in found["rules"]] == [
+        ("images", 3, 0), ("documents", 2, 0),
+    ]  # fmt: skip
+    assert (found["documents"]["go"], found["images"]["go"]) == (2, 1)
+    found = what_if(corpus, ["place_images.min_max_similarity=0.3"])
+    assert [(r["of"], r["go"], r["may_come"]) for r in found["rules"]] == [
+        ("images", 1, 1), ("documents", 1, 0),
+    ]  # fmt: skip
+
+
+def test_a_prior_on_the_scale_of_the_model_is_not_told(judged):
+    found = what_if(judged(**placing()), ["place_images.method=hybrid"])
+    assert (found["rules"], found["rerun"]) == ([], ["place_images.method"])
