@@ -79,6 +79,8 @@ _NAMES = re.compile(rb"\s(?:class|id|role)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re
 _SRC = re.compile(rb"\ssrc\s*=\s*[\"']?([^\"'\s>]+)", re.I)
 _NAME_END = re.compile(r"<[^\s/>]*")
 
+_PICTURE_LINK = re.compile(rb"<a\s[^>]*\.(?:jpe?g|png|webp|gif)[\"'?#\s][^>]*>\s*\Z", re.I)
+
 # What the scan stops at, by what is done there: comments, elements to cut, images, what the page
 # says of itself, and tags that a token stands for.
 _COMMENT, _RAW, _CUT, _IMAGE, _NOSCRIPT, _ABOUT, _TAG, _CLOSED = range(8)
@@ -417,8 +419,8 @@ def _cut(
                 ):
                     found.copy_of = _original(images)
                 else:
-                    token = len(out)
-                    out.append(b"\x02i%d\x03" % len(images))
+                    token = _before_link(out)
+                    out.insert(token, b"\x02i%d\x03" % len(images))
                 images.append(found)
         elif group == _CLOSED:
             at = low.find(b">", start) + 1 or len(low)
@@ -525,6 +527,22 @@ def _cut(
     about += _licences(kept, 0, len(kept))
     html.sources = about + stamps
     return _Cut(source, low, kept.decode("utf-8", errors), images, html)
+
+
+def _before_link(out: list[bytes]) -> int:
+    """The place in `out` for an image: before a link to a picture that has just been opened.
+    resiliparse drops a block that holds nothing but a link, and this one leads to no other page."""
+    place = len(out)
+    while place and out[place - 1].isspace():
+        place -= 1
+    if not place:
+        return len(out)
+    chunk = out[place - 1]
+    opened = chunk.rfind(b"<")
+    if opened < 0 or not _PICTURE_LINK.match(chunk, opened):
+        return len(out)
+    out[place - 1 : place] = [chunk[:opened], chunk[opened:]]
+    return place
 
 
 def _licences(source: bytes, at: int, end: int) -> list[Tag]:

@@ -56,6 +56,7 @@ _LAZY = (
     "src2",
 )
 _LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-responsive")
+_WIDTH = "{width}"
 _KNOWN = frozenset((*_LAZY, *_LAZY_SRCSET, "src", "srcset", "alt", "title", "href", "longdesc"))
 _OF_MANY_USES = frozenset({"data-url", "data-image", "data-img", "data-lazy", "data-echo"})
 _LESSER = re.compile(
@@ -156,6 +157,12 @@ def _url_in_json(value: str) -> str:
     return ""
 
 
+def _widths(attributes: dict[str, str]) -> list[int]:
+    """The widths that a loader has for the `{width}` of a URL, as lazysizes' RIaS plugin (and with
+    it Shopify's themes) lists them: data-widths="[180, 360, 540]"."""
+    return [int(width) for width in re.findall(r"\d{1,5}", attributes.get("data-widths", ""))][:32]
+
+
 def _srcsets(attributes: dict[str, str], lazy_only: bool = False) -> list[Candidate]:
     names = _LAZY_SRCSET if lazy_only else (*_LAZY_SRCSET, "srcset")
     found = []
@@ -181,15 +188,26 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
         attributes.get("src") or attributes.get("href") or attributes.get("xlink:href") or ""
     ).strip()
     picture = _picture_of(element)
-    if picture is None and attributes.keys() <= _SIMPLE and not src.startswith("data:"):
+    simple = attributes.keys() <= _SIMPLE and not src.startswith("data:") and _WIDTH not in src
+    if picture is None and simple:
         # Nothing to choose from.
         url = "" if _SVG.search(src) else absolute(base, src)
         return Sources((url,) if url else (), "" if url else _problem(src), src)
+    templates = []
     for name in _LAZY:
-        if attributes.get(name, "").lstrip()[:1] in ("{", "["):
-            attributes[name] = _url_in_json(attributes[name])
+        if (value := attributes.get(name, "")).lstrip()[:1] in ("{", "["):
+            attributes[name] = _url_in_json(value)
+        elif _WIDTH in value:
+            templates.append(attributes.pop(name))
+    if _WIDTH in src:
+        templates.append(src)
+        src = ""
     better, lesser = _lazy_attributes(attributes)
     listed = rank(_srcsets(attributes), preferred_width)
+    if templates:
+        widths = _widths(attributes) or [preferred_width]
+        sized = [Candidate(t.replace(_WIDTH, str(w)), width=w) for t in templates for w in widths]
+        listed += rank(sized, preferred_width)
     known: list[Candidate] = []
     modern: list[Candidate] = []
     elsewhere: list[Candidate] = []

@@ -77,6 +77,12 @@ def test_an_image_stands_between_the_texts_around_it():
         ('<img src="/low.jpg" data-src="/x.jpg">', "/x.jpg", ("/low.jpg",)),
         ('<img data-srcset="/s.jpg 400w, /l.jpg 800w">', "/l.jpg", ("/s.jpg",)),
         ('<img data-src="/s.jpg 400w, /l.jpg 800w">', "/l.jpg", ("/s.jpg",)),
+        (
+            '<img src="/1x.jpg" data-src="/{width}x.jpg" data-widths="[180, 900, 1080]">',
+            "/1080x.jpg",
+            ("/900x.jpg", "/180x.jpg", "/1x.jpg"),
+        ),
+        ('<img src="/{width}x.jpg">', "/1600x.jpg", ()),
         ('<img data-some-loader="/x.webp">', "/x.webp", ()),
         ('<img src="/no-extension?id=7">', "/no-extension?id=7", ()),
         ('<amp-img src="/x.jpg" width="300" height="200"></amp-img>', "/x.jpg", ()),
@@ -123,6 +129,12 @@ def test_the_noscript_copy_fills_in_the_lazy_image_and_is_accounted_for():
     (image,) = middle_of(found)
     assert image.url == "https://www.example.org/x.jpg"
     assert reasons(found) == [("https://www.example.org/x.jpg", Reason.DUPLICATE)]
+
+
+def test_an_image_that_links_to_its_larger_self_is_kept():
+    image = image_of('<div class="separator"><a href="/l/x.jpg"><img src="/s/x.jpg"></a></div>')
+    found = (image.url, image.link)
+    assert found == ("https://www.example.org/s/x.jpg", "https://www.example.org/l/x.jpg")
 
 
 @pytest.mark.parametrize(
