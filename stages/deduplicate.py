@@ -36,7 +36,7 @@ STAGE = "deduplicate"
 PARAGRAPH_RULE = "repeated_paragraph"
 BUCKETS, WHO, LINKS, SURVIVORS = "buckets", "who", "links", "survivors"
 PLACES, SURVIVING_PLACES = "places", "surviving_places"
-DOCUMENTS_A_BATCH = 8192
+DOCUMENTS_A_BATCH, PARAGRAPHS_A_BATCH = 8192, 1 << 19
 
 
 class Reason(StrEnum):
@@ -154,6 +154,7 @@ class _Pack(beam.DoFn):
 
     def start_bundle(self):
         self._waiting: list[Fingerprint] = []
+        self._paragraphs = 0
 
     def process(
         self, seen: Fingerprint
@@ -164,7 +165,9 @@ class _Pack(beam.DoFn):
         | TaggedOutput[Literal["places"], Part]
     ]:
         self._waiting.append(seen)
-        if len(self._waiting) >= DOCUMENTS_A_BATCH:
+        self._paragraphs += len(seen.paragraphs)
+        full = self._paragraphs >= PARAGRAPHS_A_BATCH
+        if full or len(self._waiting) >= DOCUMENTS_A_BATCH:
             yield from self._empty()
 
     def finish_bundle(self) -> Iterable[Any]:
@@ -172,7 +175,7 @@ class _Pack(beam.DoFn):
             yield from at_bundle_end(self._empty())
 
     def _empty(self) -> Iterator[Any]:
-        prints, self._waiting = self._waiting, []
+        prints, self._waiting, self._paragraphs = self._waiting, [], 0
         signatures = [seen.signature for seen in prints]
         yield from batches.members(prints)
         for part in batches.places(prints):

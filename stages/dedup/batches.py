@@ -5,10 +5,12 @@ forty: grouping each by itself would take 15 GB a million documents on the local
 of documents goes into the shuffle as a few arrays a part, and buckets are found by sorting a part.
 
 A document is known here by its `reference`, 16 bytes. Columns travel as types and bytes, which a
-runner's coder writes twenty times faster than arrays.
+runner's coder writes twenty times faster than arrays. URLs, which have no bound, are a column of
+objects: in one of a fixed width the longest URL would be paid for by every document of its part.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from stages.dedup.minhash import jaccard
 
 PARTITIONS = 1024
 ROWS_AT_ONCE = 4096
+_OBJECTS = "O"
 _TAIL = 8  # values after a band that say who stands beside whom
 
 Columns = tuple[NDArray[Any], ...]
@@ -49,7 +52,7 @@ def cut(by: Hashes, columns: Columns, prefix: str = "") -> Iterator[Part]:
     order = np.argsort(parts, kind="stable")
     starts = np.flatnonzero(np.diff(parts[order], prepend=-1))
     for rows in np.split(order, starts[1:]):
-        packed = (x for c in columns for x in (c.dtype.str, c[rows].tobytes()))
+        packed = (x for c in columns for x in _packed(c[rows]))
         yield f"{prefix}{parts[rows[0]]:03x}", tuple(packed)
 
 
@@ -60,13 +63,35 @@ def joined(parts: Iterable[Packed]) -> Columns | None:
         return None
     columns = []
     for at in range(0, len(listed[0]), 2):
-        if len({packed[at] for packed in listed}) == 1:
-            data = b"".join(packed[at + 1] for packed in listed)
-            columns.append(np.frombuffer(data, listed[0][at]))
-        else:  # texts of unlike width
-            arrays = [np.frombuffer(packed[at + 1], packed[at]) for packed in listed]
-            columns.append(np.concatenate(arrays))
+        types, data = zip(*(packed[at : at + 2] for packed in listed), strict=True)
+        if len(set(types)) == 1 and types[0] != _OBJECTS:
+            columns.append(np.frombuffer(b"".join(data), types[0]))
+        else:  # ids of unlike width, or URLs
+            columns.append(np.concatenate(list(map(_unpacked, types, data))))
     return tuple(columns)
+
+
+def _packed(column: NDArray[Any]) -> tuple[str, bytes]:
+    """The type and the bytes of a column."""
+    if not column.dtype.hasobject:
+        return column.dtype.str, column.tobytes()
+    sizes = np.array([len(column), *map(len, column)], "<u4")
+    return _OBJECTS, sizes.tobytes() + b"".join(column)
+
+
+def _unpacked(kind: str, data: bytes) -> NDArray[Any]:
+    if kind != _OBJECTS:
+        return np.frombuffer(data, kind)
+    count = int.from_bytes(data[:4], "little")
+    stops = 4 * (count + 1) + np.cumsum(np.frombuffer(data, "<u4", count, 4), dtype=np.int64)
+    starts = [4 * (count + 1), *stops.tolist()]
+    return _objects([data[a:b] for a, b in pairwise(starts)])
+
+
+def _objects(values: Sequence[bytes]) -> NDArray[np.object_]:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
 
 
 def lookup(wanted: Hashes, known: Hashes) -> NDArray[np.int64]:
@@ -203,7 +228,8 @@ def members(prints: Sequence[Fingerprint]) -> Iterator[Part]:
     """Documents: reference, id, URL."""
     who = references(p.signature.doc_id for p in prints)
     ids = _texts(p.signature.doc_id for p in prints)
-    yield from cut(who, (who, ids, _texts(p.url for p in prints)))
+    urls = _objects([_encoded(p.url) for p in prints])
+    yield from cut(who, (who, ids, urls))
 
 
 def places(prints: Sequence[Fingerprint]) -> Iterator[Part]:
@@ -255,8 +281,12 @@ def text_of(value: bytes) -> str:
     return value.decode("utf-8", "surrogatepass")
 
 
+def _encoded(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
+
+
 def _texts(values: Iterable[str]) -> NDArray[np.bytes_]:
-    return np.array([value.encode("utf-8", "surrogatepass") for value in values], np.bytes_)
+    return np.array(list(map(_encoded, values)), np.bytes_)
 
 
 def _beside(left: Hashes, right: Hashes) -> NDArray[np.bytes_]:

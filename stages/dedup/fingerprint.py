@@ -1,5 +1,6 @@
 """All that deduplication needs to know of a document: hashes and ids."""
 
+import math
 import struct
 import unicodedata
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def rank(document: Document, keep: str, quality: str = "") -> int:
         return len(document.images)
     if keep == "highest_quality":
         scores = [signal.score for signal in document.signals if signal.rule == quality]
-        return _ordered(scores[-1]) if scores else 0
+        return 0 if not scores or math.isnan(scores[-1]) else _ordered(scores[-1])
     # As written: WARC-Date is UTC by its standard. A document without a time is the oldest.
     digits = "".join(char for char in document.crawl_time if char in "0123456789")
     return int(digits[:_RANK_DIGITS].ljust(_RANK_DIGITS, "0"))

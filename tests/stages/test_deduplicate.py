@@ -18,7 +18,9 @@ from schemas.corpus import SIGNATURES
 from schemas.dedup import Cluster, ParagraphRemoval, Removal, Signature
 from schemas.document import Document, Image, Text
 from schemas.outcome import Failure, Kind, Rejection
+from stages import deduplicate
 from stages.dedup.config import BenchmarkConfig, DedupConfig, MinHashConfig, ParagraphConfig
+from stages.dedup.fingerprint import fingerprint
 from stages.deduplicate import STAGE, Deduplicate, Deduplicated
 
 TIMES = {"old": "2024-05-18T09:30:00Z", "new": "2024-05-18T09:30:01Z"}
@@ -364,6 +366,16 @@ def test_repeated_paragraphs_lose_every_copy_on_their_site(beam_pipeline):
 def test_paragraph_config(beam_pipeline, config, places):
     config = replace(SEPARATE, paragraphs=config)
     run(beam_pipeline, SITE, config, kept=list("abcde"), paragraphs=removals(*places))
+
+
+def test_documents_of_many_paragraphs_do_not_gather_in_memory(monkeypatch):
+    monkeypatch.setattr(deduplicate, "PARAGRAPHS_A_BATCH", 5)
+    pack = deduplicate._Pack(DedupConfig())
+    pack.start_bundle()
+    page = Document("a", "https://a.example/", tuple(Text(f"paragraph {i}") for i in range(3)))
+    outputs = [len(list(pack.process(fingerprint(page, DedupConfig())))) for _ in range(4)]
+    assert [bool(count) for count in outputs] == [False, True, False, True]
+    assert list(pack.finish_bundle()) == []
 
 
 def test_paragraphs_are_counted_among_survivors_only(beam_pipeline):

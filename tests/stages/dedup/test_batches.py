@@ -1,3 +1,5 @@
+from collections import defaultdict
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from schemas.dedup import Signature
 from schemas.document import Document, Text
 from stages.dedup import batches
 from stages.dedup.config import DedupConfig, MinHashConfig
-from stages.dedup.fingerprint import fingerprint
+from stages.dedup.fingerprint import Fingerprint, fingerprint
 from tests.stages.test_deduplicate import prose
 
 
@@ -30,6 +32,25 @@ def test_a_hash_may_hold_zeros():
     known[0] = b"\0" * 16
     assert batches.lookup(hashes(b"c", b"a", b"b"), known).tolist() == [2, 1, -1]
     assert batches.lookup(np.array([b"\0" * 16], "S16"), known).tolist() == [0]
+
+
+def test_a_long_url_is_paid_for_once_and_comes_back_as_it_is():
+    urls = [f"https://h.example/{i}" for i in range(2000)]
+    urls[7:9] = ["https://h.example/" + "x" * 100_000 + "\0", "", "https://ü\n\udc80"]
+    prints = [Fingerprint(Signature(f"d{i}", 0, b"", b"", b"", b""), url, ())
+              for i, url in enumerate(urls)]  # fmt: skip
+    parts = defaultdict(list)
+    for some in (prints[:500], prints[500:]):
+        for key, packed in batches.members(some):
+            parts[key].append(packed)
+    assert sum(len(value) for listed in parts.values() for packed in listed for value in packed) < (
+        1.5 * len("".join(urls)) + 100 * len(urls)
+    )
+    found = {}
+    for listed in parts.values():
+        _, ids, column = batches.joined(listed)
+        found |= zip(map(batches.text_of, ids), map(batches.text_of, column), strict=True)
+    assert found == {f"d{i}": url for i, url in enumerate(urls)}
 
 
 def chain(keys, tails, who):

@@ -1,3 +1,4 @@
+import math
 import random
 
 import pytest
@@ -46,7 +47,8 @@ def test_quality_orders_as_its_scores_do():
     assert len(set(ranks)) == len(ranks)
     assert ranks[0] > 0
     assert ranks[-1] < MOST
-    assert rank(document(), "highest_quality", "good") == 0
+    for unscored in ((), (Signal("good", math.nan),)):
+        assert rank(document(signals=unscored), "highest_quality", "good") == 0
 
 
 def test_an_id_with_blanks_is_an_error():
