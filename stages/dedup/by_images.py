@@ -15,6 +15,7 @@ from stages.dedup.fingerprint import normalise, rank
 from stages.dedup.minhash import jaccard, shingles, signature, sketch
 
 SECTION = "deduplicate_by_images"
+_LOOKED_UNDER = 64  # images of a document: each takes all their hashes through the shuffle
 By = Literal["sha256", "phash", "url"]
 
 
@@ -55,7 +56,9 @@ class JointConfig:
       min_text, min_images: in ]0, 1].
       by: as in `ImageSetConfig`.
       max_documents: pairs are looked for among the documents that show an image; an image in more
-        documents than this, a logo say, suggests no pair. Every pair of an image is compared.
+        documents than this, a logo say, suggests no pair. Every pair of an image is compared. A
+        document of more than 64 images is looked for under those of the smallest hashes: two that
+        share half of their images then miss each other once in 2**64.
       ngram, permutations, seed: of MinHash, as in `stages.dedup.config.MinHashConfig`.
     """
 
@@ -149,13 +152,13 @@ def members(document: Document, end: str, config: JointConfig) -> Iterator[tuple
     hashes = shingles(normalise(document.text), config.ngram)
     if not hashes.size:
         return
-    keys = _keys(document, config.by)
-    images = np.array([xxhash.xxh3_64_intdigest(key.encode(errors="replace")) for key in keys],
-                      "<u8")  # fmt: skip
+    keys = {xxhash.xxh3_64_intdigest(key.encode(errors="replace")): key
+            for key in _keys(document, config.by)}  # fmt: skip
+    images = sorted(keys)
     values = signature(hashes, config.permutations, config.seed)
-    member = Member(end, sketch(values).tobytes(), np.sort(images).tobytes())
-    for key in keys:
-        yield key, member
+    member = Member(end, sketch(values).tobytes(), np.array(images, "<u8").tobytes())
+    for image in images[:_LOOKED_UNDER]:
+        yield keys[image], member
 
 
 def joint_edges(found: Iterable[Member], config: JointConfig) -> Iterator[str]:

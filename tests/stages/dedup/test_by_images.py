@@ -100,6 +100,18 @@ def test_a_picture_in_too_many_documents_suggests_no_pair():
     assert edges(documents, 1, max_documents=4) == []
 
 
+def test_pages_of_many_images_meet_under_few_of_them():
+    text, config = " ".join(prose(1)), JointConfig()
+    left, right = (
+        dict(members(document(name, [image(n) for n in own], text), name, config))
+        for name, own in (("a", range(3000)), ("b", range(1000, 4000)))  # Jaccard .5
+    )
+    assert len(left) == len(right) == 64
+    shared = left.keys() & right.keys()
+    assert all(list(joint_edges([left[key], right[key]], config)) == ["j a b"] for key in shared)
+    assert shared
+
+
 def test_without_text_there_is_nothing_joint():
     assert list(members(document("a", [image(1)], ""), "end", JointConfig())) == []
 
