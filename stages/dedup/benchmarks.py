@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def _sorted(
 
 
 def _words(text: str) -> list[str]:
-    return words(_PUNCTUATION.sub(" ", text))
+    return words(_PUNCTUATION.sub(" ", unicodedata.normalize("NFKC", text)))
 
 
 def _texts(path: str, column: str) -> Iterator[tuple[int, str]]:

@@ -99,7 +99,8 @@ class BenchmarkConfig:
     """Texts that no kept document may hold: benchmarks that a model is to be judged by.
 
     A text is held by a document that has at least `min_share` of its distinct n-grams of words
-    (lower case, punctuation aside), and at least one. A text shorter than an n-gram is one n-gram.
+    (lower case, Unicode's compatibility form, punctuation aside), and at least one. A text shorter
+    than an n-gram is one n-gram.
 
     Source: T. Brown et al., "Language Models are Few-Shot Learners" (2020), appendix C: one shared
     13-gram, texts of less than 13 words by their whole length and of less than 8 not at all;

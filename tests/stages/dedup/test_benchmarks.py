@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from dataclasses import replace
 
 import pyarrow as pa
@@ -31,6 +32,15 @@ def test_thirteen_words_in_a_row_are_enough_whatever_the_case_and_the_punctuatio
     assert match(" ".join([*twelve, "and", "something", "else"])) is None
     assert match(QUESTION) == Match("bench.txt:1", 1.0)
     assert match("") is None
+
+
+def test_unicode_of_another_form_hides_nothing(tmp_path):
+    path = tmp_path / "bench.txt"
+    path.write_text("Où est l’élève qui a fini la première difficile leçon de géographie à Évry ?")
+    match = Benchmarks(BenchmarkConfig((str(path),))).match
+    text = path.read_text()
+    assert match(unicodedata.normalize("NFD", text)) == Match("bench.txt:1", 1.0)
+    assert match(text.replace("ffi", "ﬃ").replace(" ", "\u00a0")) == Match("bench.txt:1", 1.0)
 
 
 def test_the_text_of_which_most_is_found_is_named(config):
