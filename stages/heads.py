@@ -11,10 +11,11 @@ layers with ReLU between them and a sigmoid at the end.
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,6 @@ class Heads:
     def __init__(self, configs: Mapping[str, HeadConfig], clip: Any):
         self._heads = {name: Head(name, configs[name], clip) for name in sorted(configs)}
         self._limit = min((config.timeout for config in configs.values()), default=None)
-        self._pool = ThreadPoolExecutor(1)
 
     def scores(self, features: np.ndarray) -> list[dict[str, float]]:
         """The score of each head for each row of `features`, shape [n, d].
@@ -111,15 +111,22 @@ class Heads:
         """
         if not self._heads:
             return [{} for _ in features]
+        scored: Future[list[dict[str, float]]] = Future()
+        # A thread that hangs cannot be stopped: neither the next batch nor the end of the process
+        # may wait for it, as they would for an executor's.
+        Thread(target=self._score_all, args=(features, scored), daemon=True).start()
         try:
-            return self._pool.submit(self._score_all, features).result(self._limit)
+            return scored.result(self._limit)
         except TimeoutError:
-            # The thread cannot be stopped; the next batch must not wait behind it.
-            self._pool = ThreadPoolExecutor(1)
             raise TimeoutError(f"the heads gave no scores in {self._limit} s") from None
 
-    def _score_all(self, features: np.ndarray) -> list[dict[str, float]]:
-        return [{name: self._checked(name, row) for name in self._heads} for row in features]
+    def _score_all(self, features: np.ndarray, scored: Future[list[dict[str, float]]]) -> None:
+        try:
+            scored.set_result(
+                [{name: self._checked(name, row) for name in self._heads} for row in features]
+            )
+        except Exception as error:  # noqa: BLE001  raised where the scores are waited for
+            scored.set_exception(error)
 
     def _checked(self, name: str, feature: np.ndarray) -> float:
         score = float(self._heads[name](feature))

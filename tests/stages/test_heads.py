@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -227,3 +229,20 @@ def test_a_head_that_hangs_is_given_up_and_the_next_batch_is_scored():
     of._heads["slow"] = head
     assert list(of.scores(np.ones((1, 2), np.float32))[0]) == ["slow"]
     released.set()
+
+
+def test_a_head_that_hangs_does_not_keep_the_process_alive():
+    code = """
+import threading
+import numpy as np
+from stages.heads import Heads
+
+heads = Heads({}, None)
+heads._heads, heads._limit = {"slow": lambda feature: threading.Event().wait()}, 0.1
+try:
+    heads.scores(np.ones((1, 2), np.float32))
+except TimeoutError:
+    print("given up")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "given up\n"), done.stderr
