@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 _WINDOW = 7
+_MOST = 256  # images whose thumbnails are compared: each with each, 3 s for so many
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -36,12 +37,12 @@ def image_text_alignment(similarity: np.ndarray) -> float:
 
 def in_sample_similarity(features: np.ndarray, lumas: np.ndarray) -> float | None:
     """InSI-SIM of one document: the mean of (cosine + SSIM) / 2 over all pairs of images. None for
-    fewer than two.
+    fewer than two and for more than 256.
 
     Source: "2.5 Years in Class" (arXiv 2501.00958 §7.5). Its published table cannot be compared:
     its script halves the cosine's weight and adds a constant, and its SSIM is of whole images.
     """
-    if len(features) < 2:
+    if not 2 <= len(features) <= _MOST:
         return None
     cosines = _pairs(features.astype(np.float64) @ features.T.astype(np.float64))
     return float((cosines + _pairs(ssim(lumas))).mean() / 2)

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     LOW_SIMILARITY = "low_similarity"
     NO_IMAGE = "no_image"
     NO_SENTENCE = "no_sentence"
+    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class PlaceConfig:
       order_trust: methods hybrid and ordered: how likely an image stands near its sentence, before
         the page is looked at; see `stages.placement.order_bonus`.
       order_reach: how far from it, in sentences, on average over such images.
+      max_pairs: a document of more images times sentences is rejected before its sentences are
+        encoded: a page that was made for it would take all memory. The default is ours; of mmc4's
+        documents the largest has 117 images (arXiv 2501.00958, table 1).
       sentences_a_batch: sentences that are gathered over documents before the model runs.
     """
 
@@ -68,6 +72,7 @@ class PlaceConfig:
     surplus: Surplus = Surplus.BEST
     order_trust: float = 0.5
     order_reach: float = 3.0
+    max_pairs: int = 4_000_000
     sentences_a_batch: int = 2048
 
     def __post_init__(self) -> None:
@@ -81,8 +86,9 @@ class PlaceConfig:
             )
         if not self.order_reach > 0:
             raise ValueError(f"place_images: order_reach is {self.order_reach}, not above 0")
-        if self.sentences_a_batch < 1:
-            raise ValueError("place_images: sentences_a_batch must be at least 1")
+        for name in ("max_pairs", "sentences_a_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"place_images: {name} must be at least 1")
 
 
 def place(
@@ -113,6 +119,9 @@ def place(
         return Objection(STAGE, Reason.NO_IMAGE, 0.0, ""), []
     if not sentences:
         return Objection(STAGE, Reason.NO_SENTENCE, 0.0, ""), []
+    if (pairs := len(indices) * len(sentences)) > config.max_pairs:
+        detail = f"{len(indices)} images and {len(sentences)} sentences"
+        return Objection(STAGE, Reason.TOO_LARGE, float(pairs), detail), []
     similarity = np.stack([_feature(document, i, features.shape[1]) for i in indices]) @ features.T
     if not np.isfinite(similarity).all():
         raise ValueError("a similarity is not finite")
@@ -307,7 +316,7 @@ class _Place(beam.DoFn):
             yield from _fail(document, error)
             return
         self._waiting.append((document, sentences))
-        if document.images:  # else there is nothing to place, and text is what costs
+        if self._matched(document, sentences):  # else text is encoded for nothing, and it costs
             self._wanted.update({s.text: None for s in sentences if s.text not in self._known})
         full = len(self._wanted) >= self._config.sentences_a_batch
         if full or not self._clip or len(self._waiting) >= _WAITING:
@@ -324,7 +333,8 @@ class _Place(beam.DoFn):
             self._know(wanted)
         for document, sentences in waiting:
             try:
-                features = self._features(sentences if document.images else ())
+                matched = self._matched(document, sentences)
+                features = self._features(sentences if matched else ())
                 placed, pruned = place(
                     document, sentences, features, self._config, self._logit_scale
                 )
@@ -339,6 +349,9 @@ class _Place(beam.DoFn):
                 else:
                     yield described
         self._known = dict(list(self._known.items())[-_REMEMBERED:])
+
+    def _matched(self, document: Document, sentences: Sequence[Sentence]) -> bool:
+        return 0 < len(document.images) * len(sentences) <= self._config.max_pairs
 
     def _know(self, texts: list[str]) -> None:
         if self._clip and texts:

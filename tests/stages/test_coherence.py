@@ -62,3 +62,5 @@ def test_insi_sim_is_the_mean_of_both_similarities_over_the_pairs():
     found = in_sample_similarity(np.stack([EAST, SLANTED, NORTH]), lumas)
     assert found == pytest.approx(expected, abs=1e-6)
     assert in_sample_similarity(EAST[None], lumas[:1]) is None
+    many = np.zeros((257, 64, 64), np.uint8)
+    assert in_sample_similarity(np.tile(EAST, (257, 1)), many) is None

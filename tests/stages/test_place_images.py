@@ -226,6 +226,14 @@ def test_a_bound_that_is_no_cosine_is_refused(name, value):
         PlaceConfig(**{name: value})
 
 
+def test_a_document_of_too_many_pairs_is_objected_to():
+    page, words = document(FIRST, SECOND), tuple(Sentence(f"Sentence {i}.", 0) for i in range(3))
+    none = np.empty((0, 0), np.float32)
+    objection, pruned = place(page, words, none, PlaceConfig(max_pairs=5))
+    assert (objection.reason, objection.score, pruned) == ("too_large", 6.0, [])
+    assert objection.detail == "2 images and 3 sentences"
+
+
 def test_a_batch_of_no_sentence_is_refused():
     with pytest.raises(ValueError, match="sentences_a_batch must be at least 1"):
         PlaceConfig(sentences_a_batch=0)
@@ -337,8 +345,10 @@ def test_only_what_can_be_matched_is_encoded_and_only_once(beam_pipeline, pages,
     AXES_128 = np.eye(4, 128, dtype=np.float32)
     bare = document(Text("Nobody looks at this."), doc_id="bare")
     with beam_pipeline as p:
-        documents = [pages[0], bare, replace(pages[0], doc_id="again")]
-        out = p | beam.Create(documents, reshuffle=False) | PlaceImages(KEEP_ALL, CLIP)
+        large = document(*pages[0].images, Text("Far too. Many. For the. Pairs. Of it."))
+        documents = [pages[0], bare, large, replace(pages[0], doc_id="again")]
+        config = PlaceConfig(max_pairs=16)
+        out = p | beam.Create(documents, reshuffle=False) | PlaceImages(config, CLIP)
         assert_that(out.kept | beam.combiners.Count.Globally(), equal_to([2]))
     assert encoded == list(SCENES)
 
