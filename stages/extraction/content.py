@@ -51,7 +51,7 @@ _MAX_VALUE = 500  # characters of an attribute that are looked at
 # Only so many containers are asked what they are, the largest: a page may hold any number.
 _MAX_CONTAINERS = 300
 # What any name that its rule for comments hits holds.
-_COMMENTS = ("omment", "comol", "disqus", "dsq-")
+COMMENT_NAMES = ("omment", "comol", "disqus", "dsq-")
 # Numbers of trafilatura 2.3: MIN_EXTRACTED_SIZE, ESCALATION_PAGE_SHARE (a fifth).
 _MIN_TEXT = 250
 _PAGE_SHARE = 5
@@ -113,7 +113,7 @@ class Content:
         found = self._found
         cut, forms = [], []
         names = "\n".join(found.names)
-        comments = not forum and any(word in names for word in _COMMENTS)
+        comments = not forum and any(word in names for word in COMMENT_NAMES)
         for frame, tag in enumerate(found.tags):
             if tag in _CLEANED:
                 if tag == "form":
@@ -122,7 +122,7 @@ class Content:
                     cut.append(frame)
             elif (
                 comments
-                and any(word in found.names[frame] for word in _COMMENTS)
+                and any(word in found.names[frame] for word in COMMENT_NAMES)
                 and self._is("comments", frame)
             ):
                 cut.append(frame)

@@ -20,7 +20,7 @@ from stages.extraction.charset import to_utf8
 from stages.extraction.config import ExtractionConfig
 from stages.extraction.content import Content
 from stages.extraction.judge import Judge, Reason
-from stages.extraction.metadata import Metadata, linked_data, read_metadata
+from stages.extraction.metadata import ABOUT_TAGS, Metadata, linked_data, read_metadata
 from stages.extraction.rescue import kept_runs
 from stages.extraction.sources import (
     Sources,
@@ -154,7 +154,9 @@ def parse(page: bytes | str) -> Any:
     data = _END_OF_PAGE.sub(b"", data)
     if not data or data.isspace():
         return None
-    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    parser = etree.HTMLParser(
+        encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False
+    )
     parser.set_element_class_lookup(_LOOKUP)
     try:
         root = etree.fromstring(data, parser)
@@ -166,22 +168,26 @@ def parse(page: bytes | str) -> Any:
 
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     base = ""
-    scripts = []
-    for element in list(root.iter("base", "math", "script", "template")):
-        if element.tag == "script":
+    scripts, about = [], []
+    # One pass over the page for all that is looked for by its tag.
+    for element in list(root.iter("base", "math", "script", "template", *ABOUT_TAGS)):
+        tag = element.tag
+        if tag in ABOUT_TAGS:
+            about.append(element)
+        elif tag == "script":
             scripts.append(element)
             if (element.get("type") or "").startswith("math/tex"):
                 _write_out_tex(element)
-        elif element.tag == "template":
+        elif tag == "template":
             if element.get("shadowrootmode"):
                 element.tag = "div"  # shown in place of what holds it
-        elif element.tag == "math":
+        elif tag == "math":
             _write_out_math(element)
         else:
             base = base or absolute(url, element.get("href"))
     base = base or url
     data = linked_data(scripts)
-    metadata = read_metadata(root, data, base)
+    metadata = read_metadata(root, data, base, about)
     found = walk(root, config.max_elements, config.max_depth)
     sources: dict[int, Sources] = {}
 
@@ -194,11 +200,12 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
     pairs = _noscript_pairs(found)
-    content_text = Content(found, _is_forum(data))
+    forum = _is_forum(data)
+    content_text = Content(found, forum)
     kept = content_text.kept
     foreign: tuple[str, ...] = ()
     if not content_text.complete:
-        kept, foreign = kept_runs(root, found)
+        kept, foreign = kept_runs(root, found, forum)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
     judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
     for copy, original in pairs.items():

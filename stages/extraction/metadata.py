@@ -48,6 +48,8 @@ READ_NAMES = frozenset(
     name.encode() for name in (*_TITLE, *_DATES, *_AUTHORS, *_SITES, *_IMAGES, *_LICENCES)
 )
 
+# What is read, by tag.
+ABOUT_TAGS = ("meta", "title", "h1", "time", "a", "link")
 # Links that say what they are, with what they say.
 _Links = list[tuple[set[str], Any]]
 
@@ -66,16 +68,22 @@ class Metadata:
     canonical_url: str = ""
 
 
-def read_metadata(root: Any, data: list[dict[str, Any]], base: str) -> Metadata:
-    """Reads meta elements, then JSON-LD (`linked_data`), then the title and h1 elements."""
+def read_metadata(
+    root: Any, data: list[dict[str, Any]], base: str, about: Iterable[Any] | None = None
+) -> Metadata:
+    """Reads meta elements, then JSON-LD (`linked_data`), then the title and h1 elements.
+
+    Args:
+      about: the elements of `ABOUT_TAGS`, where a pass over the page has met them already.
+    """
     metas: dict[str, str] = {}
     images: dict[str, None] = {}
-    # One pass over the page for all that is read.
     by_tag: dict[str, list[Any]] = {}
     links: _Links = []
-    for element in root.iter("meta", "title", "h1", "time", "a", "link"):
-        if element.tag not in ("a", "link"):
-            by_tag.setdefault(element.tag, []).append(element)
+    for element in root.iter(*ABOUT_TAGS) if about is None else about:
+        tag = element.tag
+        if tag not in ("a", "link"):
+            by_tag.setdefault(tag, []).append(element)
         elif said := element.get("rel") or element.get("property") or element.get("itemprop"):
             links.append((set(said.lower().split()), element))
     for meta in by_tag.get("meta", ()):

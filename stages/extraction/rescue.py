@@ -3,16 +3,29 @@
 For pages where content.py finds too little: trafilatura has more ways to look for text (wild
 paragraphs, embedded data, a second try for recall). It returns a new tree without positions, so
 every text run is marked before, and the markers that come out say which runs were kept.
+
+Its parts are called, in its order, and not its whole, which cleans and copies the tree anew for
+each try, keeps copies for what is not asked of it, and renders the page to know its length.
 """
 
 import logging
 import re
+from copy import copy
 from typing import Any
 
 from lxml import etree
-from trafilatura import bare_extraction
+from trafilatura.baseline import baseline
+from trafilatura.core import (
+    ESCALATION_ACCEPT_RATIO,
+    ESCALATION_MAX_LENGTH,
+    ESCALATION_PAGE_SHARE,
+)
+from trafilatura.htmlprocessing import convert_tags, prune_unwanted_nodes, tree_cleaning
+from trafilatura.main_extractor import extract_content
 from trafilatura.settings import DEFAULT_CONFIG, Extractor
+from trafilatura.xpaths import RAW_TREE_PRUNE_XPATH, REMOVE_COMMENTS_AND_LISTS_XPATH
 
+from stages.extraction.content import COMMENT_NAMES
 from stages.extraction.walk import (
     BLOCK_TAGS,
     FURNITURE_TAGS,
@@ -26,8 +39,22 @@ from stages.extraction.walk import (
 # Not an error of ours: trafilatura warns of every page without main content.
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
 
-_OPTIONS = Extractor(
-    config=DEFAULT_CONFIG, output_format="xml", fast=True, comments=False, tables=True
+_OPTIONS, _RECALL = (
+    Extractor(
+        config=DEFAULT_CONFIG,
+        output_format="xml",
+        fast=True,
+        comments=False,
+        tables=True,
+        recall=recall,
+    )
+    for recall in (False, True)
+)
+# What any name that its rule for appended articles hits holds.
+_APPENDED_NAMES = ("mvp-post-add", "infinite", "elementor-share-buttons")
+# The text of a page without what scripts hold.
+_TEXT_LENGTH = etree.XPath(
+    "string-length(normalize-space()) - string-length(normalize-space(//script))"
 )
 _SPACE = re.compile(r"\s+")
 _NEVER_TEXT = ("svg", "noscript", "iframe", "select", "object", "embed", "canvas", "audio", "video")
@@ -150,8 +177,11 @@ def _drop_empty(root: Any, found: Walk) -> None:
             _drop(element)
 
 
-def kept_runs(root: Any, found: Walk) -> tuple[set[int], tuple[str, ...]]:
+def kept_runs(root: Any, found: Walk, forum: bool) -> tuple[set[int], tuple[str, ...]]:
     """Runs that trafilatura keeps, and paragraphs that it found outside the text of the page.
+
+    Args:
+      forum: whether comments are the content.
 
     Returns:
       Indices of runs; and, where the content came from data embedded in a script and is not on the
@@ -159,16 +189,42 @@ def kept_runs(root: Any, found: Walk) -> tuple[set[int], tuple[str, ...]]:
     """
     _mark(found)
     _prepare(root, found)
-    document: Any = bare_extraction(root, options=_OPTIONS)
-    if document is None or document.body is None:
-        return set(), ()
-    texts = list(document.body.itertext())
+    page = copy(root)  # the images are judged by the page that is left
+    names = "\n".join(found.names)
+    if any(name in names for name in _APPENDED_NAMES):
+        prune_unwanted_nodes(page, RAW_TREE_PRUNE_XPATH)
+    if not forum and any(name in names for name in COMMENT_NAMES):
+        prune_unwanted_nodes(page, REMOVE_COMMENTS_AND_LISTS_XPATH)
+    texts = list(_main_text(page).itertext())
     if kept := marked("".join(texts)):
         _fill_holes(found, kept)
         return kept, ()
     # Embedded data replaces the text of the page as a whole.
     foreign = [plain for text in texts if (plain := _SPACE.sub(" ", text).strip())]
     return _locate(foreign, found) if foreign else (set(), ())
+
+
+def _main_text(page: Any) -> Any:
+    """The body that trafilatura makes of a page without comments.
+
+    Source: trafilatura 2.3, core.py: trafilatura_sequence, fast and balanced.
+    """
+    size = _TEXT_LENGTH(page)
+    tree = convert_tags(tree_cleaning(copy(page), _OPTIONS), _OPTIONS)
+    again = copy(tree)
+    body, text = extract_content(tree, _OPTIONS)
+    if len(text) < _OPTIONS.min_extracted_size:
+        other, other_text, length = baseline(page)
+        if length > len(text):
+            body, text = other, other_text
+    if 0 < len(text) < min(ESCALATION_MAX_LENGTH, ESCALATION_PAGE_SHARE * size):
+        if next(again.iter("p"), None) is None:  # cleaning for recall spares the last paragraphs
+            again = convert_tags(tree_cleaning(page, _RECALL), _RECALL)
+        other, other_text = extract_content(again, _RECALL)
+        enough = max(_OPTIONS.min_extracted_size, ESCALATION_ACCEPT_RATIO * len(text))
+        if len(other_text) >= enough:
+            body = other
+    return body
 
 
 def _locate(paragraphs: list[str], found: Walk) -> tuple[set[int], tuple[str, ...]]:
