@@ -46,11 +46,14 @@ _PHRASING = tag_set(
     "b i em strong small sub sup u s strike del ins font abbr acronym cite code kbd samp tt var "
     "mark wbr time q bdi bdo big source"
 )
-_PLAIN, _SPECIAL, _SKIPPED, _FRAMED, _BLOCK = range(5)
+_PLAIN, _SPECIAL, _SKIPPED, _LINK, _FRAMED, _BLOCK, _TELLING = range(7)
 _KINDS = {
     **dict.fromkeys(_PHRASING, _PLAIN),
-    **dict.fromkeys(("a", "br", "input", *IMAGE_TAGS), _SPECIAL),
+    **dict.fromkeys(("br", "input", *IMAGE_TAGS), _SPECIAL),
+    "a": _LINK,
     **dict.fromkeys(BLOCK_TAGS, _BLOCK),
+    # Blocks that say more than where they end.
+    **dict.fromkeys(_TEXT_TAGS | {"table", "tr", "picture"}, _TELLING),
     **dict.fromkeys(SKIPPED_TAGS | FURNITURE_TAGS, _SKIPPED),
 }
 _TEXT_LENGTH = etree.XPath("string-length(normalize-space())")
@@ -183,7 +186,7 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     out = Walk()
     runs, blocks, images, events = out.runs, out.blocks, out.images, out.events
     frames, starts, ends = out.frames, out.starts, out.ends
-    image_ends, lasts = out.image_ends, out.lasts
+    image_ends, lasts, blanks = out.image_ends, out.lasts, out.blanks
     # Bound once: these run for every element.
     add_frame, add_tag, add_name = frames.append, out.tags.append, out.names.append
     add_start, add_end, add_parent = starts.append, ends.append, out.parents.append
@@ -203,14 +206,12 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     broken = after_break = False
 
     def add(text: str, element: Any, is_tail: bool) -> None:
+        """Adds a text that is more than blanks."""
         nonlocal block, after_break, broken
         if not text.isascii():
             text = unmark(text)
-        if not text or text.isspace():
-            if text and block >= 0:  # indentation between blocks is nothing
-                add_event((BLANK, len(out.blanks)))
-                out.blanks.append(text)
-            return
+            if not text or text.isspace():
+                return
         if block < 0:
             row, cell = rows[-1] if rows else (0, 0)
             block = len(blocks)
@@ -232,30 +233,35 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
     for event, element in context:
         if event == "end":
             tag, kind, around = pop()
-            if kind == _BLOCK:
-                block = -1
-                broken = False
-                containers.pop()
-                text_depth -= tag in _TEXT_TAGS
-                if tag in _ROLES:
-                    roles.pop()
-                    if tag == "tr":
-                        rows.pop()
-                elif tag == "table":
-                    rows.pop()
-                    roles.pop()
-            elif tag == "a":
-                hrefs.pop()
-                if starts[frame] < len(runs):
-                    out.links.append(frame)
-            if kind >= _FRAMED or tag == "a":
+            if kind >= _LINK:
                 ends[frame] = len(runs)
                 image_ends[frame] = len(images)
                 lasts[frame] = len(frames)
+                if kind >= _BLOCK:
+                    block = -1
+                    broken = False
+                    containers.pop()
+                    if kind == _TELLING:
+                        text_depth -= tag in _TEXT_TAGS
+                        if tag in _ROLES:
+                            roles.pop()
+                            if tag == "tr":
+                                rows.pop()
+                        elif tag == "table":
+                            rows.pop()
+                            roles.pop()
+                elif kind == _LINK:
+                    hrefs.pop()
+                    if starts[frame] < len(runs):
+                        out.links.append(frame)
                 frame = around
             text = element.tail
-            if text is not None and (block >= 0 or not text.isspace()) and stack:
-                add(text, element, True)
+            if text and stack:
+                if not text.isspace():
+                    add(text, element, True)
+                elif block >= 0:  # indentation between blocks is nothing
+                    add_event((BLANK, len(blanks)))
+                    blanks.append(text)
             continue
         tag = element.tag
         kind = kind_of(tag, _FRAMED)
@@ -281,41 +287,28 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
                     out.in_tails.append(False)
             context.skip_subtree()
             continue
-        if kind == _BLOCK:
-            block = -1
-            after_break = broken = False
-            containers.append(len(frames))
-            text_depth += tag in _TEXT_TAGS
-            if (role := _ROLES.get(tag)) is not None:
-                roles.append(role)
-                if tag == "tr":
-                    row_count += 1
-                    rows.append([row_count, 0])
-            elif tag == "table":
-                rows.append([0, 0])
-                roles.append(Role.PARAGRAPH)
-            elif tag in ("td", "th"):
-                if rows:
-                    rows[-1][1] += 1
-            elif tag == "picture" and _is_image(element):
-                add_image(element)
-        elif kind == _SPECIAL:
-            if tag == "a":
+        if kind >= _LINK:
+            if kind >= _BLOCK:
+                block = -1
+                after_break = broken = False
+                containers.append(len(frames))
+                if kind == _TELLING:
+                    text_depth += tag in _TEXT_TAGS
+                    if (role := _ROLES.get(tag)) is not None:
+                        roles.append(role)
+                        if tag == "tr":
+                            row_count += 1
+                            rows.append([row_count, 0])
+                    elif tag == "table":
+                        rows.append([0, 0])
+                        roles.append(Role.PARAGRAPH)
+                    elif tag in ("td", "th"):
+                        if rows:
+                            rows[-1][1] += 1
+                    elif tag == "picture" and _is_image(element):
+                        add_image(element)
+            elif kind == _LINK:
                 hrefs.append((element.get("href") or "").strip())
-            elif tag == "br":
-                if after_break:
-                    block = -1  # two line breaks end a paragraph
-                    broken = True
-                elif block >= 0:
-                    add_event((BREAK, 0))
-                    after_break = True
-                else:
-                    broken = True
-            elif _is_image(element):
-                add_image(element)
-        elif tag == "time":
-            out.times.append(len(runs))
-        if kind >= _FRAMED or tag == "a":
             add_parent(frame)
             frame = len(frames)
             add_frame(element)
@@ -331,9 +324,27 @@ def walk(root: Any, max_elements: int, max_depth: int) -> Walk:
             add_image_start(len(images))
             add_image_end(-1)
             add_last(-1)
+        elif kind == _SPECIAL:
+            if tag != "br":
+                if _is_image(element):
+                    add_image(element)
+            elif after_break:
+                block = -1  # two line breaks end a paragraph
+                broken = True
+            elif block >= 0:
+                add_event((BREAK, 0))
+                after_break = True
+            else:
+                broken = True
+        elif tag == "time":
+            out.times.append(len(runs))
         text = element.text
-        if text is not None and (block >= 0 or not text.isspace()):
-            add(text, element, False)
+        if text:
+            if not text.isspace():
+                add(text, element, False)
+            elif block >= 0:
+                add_event((BLANK, len(blanks)))
+                blanks.append(text)
     return out
 
 
