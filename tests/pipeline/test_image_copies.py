@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-import json
 import random
-import shutil
 from functools import cache
 from pathlib import Path
 
@@ -193,17 +191,6 @@ def test_what_is_left(planted):
         "large": ["0", "1"],
     }
     assert list(validate(str(planted / "corpus"))) == []
-
-
-def test_two_workers_decide_the_same(planted, tmp_path):
-    shutil.copytree(planted / "corpus", tmp_path / "corpus")
-    shutil.rmtree(tmp_path / "corpus" / "_work" / "dedup_images")
-    shutil.rmtree(tmp_path / "corpus" / "_work" / "assemble")
-    workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
-    output = str(tmp_path / "corpus")
-    manifest = run(str(planted / "my.yaml"), [str(planted / "crawl")], output, beam_args=workers)
-    first = json.loads((planted / "corpus" / "manifest.json").read_text())
-    assert manifest["digest"] == first["digest"]
 
 
 def test_the_lists_of_a_benchmark_are_part_of_the_settings(planted):
