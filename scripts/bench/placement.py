@@ -1,6 +1,6 @@
 """Measures where each method places the images of documents whose image places are known.
 
-Usage: python scripts/bench/placement.py [--documents N] [--seed N]
+Usage: python scripts/bench/placement.py [--documents N] [--seed N] [--data DIR]
 
 Each document is made of held-out scenes (`scripts.scenes.is_held_out`), which the embedded model
 never saw: a caption for each image, other sentences, and images that no sentence describes. What is
@@ -18,21 +18,30 @@ accuracy    of the images that have a sentence, the share that a method gave tha
 precision   with a floor: of the placed images, the share placed right
 recall      with a floor: of the images that have a sentence, the share placed right
 unplaced    with a floor: of the distractor images, the share left unplaced
+books       the illustrated books of --data as they are extracted: of the gold images, the share
+            that a method gave the sentence after which the book has it (at a page's start, the
+            first). No model knows these pictures, so all similarities are 0 and the order places
 blurred     the accuracy after noise of a standard deviation was added to each similarity: the
             embedded model knows its scenes too well to tell the methods apart, a real one does not
 """
 
 import argparse
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from schemas.document import Document, Image, Node, Text, sentences_before
+from scripts.bench.extraction import SHARED_DATA, load, same_picture, squash
+from scripts.bench.extraction import run as extracted
 from scripts.scenes import Scene, all_scenes, caption, draw, is_held_out
 from scripts.train_tiny_clip import by_kind, pick_scene, prose, save_and_reopen
 from stages.clip import Clip, ClipConfig, load_clip
 from stages.place_images import PlaceConfig
 from stages.placement import Method, Surplus, assign, order_bonus
+from stages.sentences import split_sentences
 
 # Between the similarity of an image and its own sentence (99 % above .68) and that of another
 # scene's (99 % below .65): the embedded model's card.
@@ -140,10 +149,72 @@ def used(pages: list[Page], method: Method, scale: float) -> tuple[float, float]
     return float(np.mean(sims)), float(np.mean(shares))
 
 
+def books(data: Path) -> tuple[list[Page], int]:
+    """Pages of books whose images have no similarity to anything, and how many images are gold."""
+    samples = load(sorted((data / "books").glob("*.warc.gz")), data / "books" / "gold.jsonl")
+    pages, count = [], 0
+    for sample in samples:
+        gold = [Image(entry["image"]) if "image" in entry else Text(_text(entry))
+                for entry in sample.gold["gold"]]  # fmt: skip
+        before = {same_picture(url): squash(text) for url, _, text in _with_sentences(gold)}
+        count += len(before)
+        nodes = extracted(sample).nodes
+        found = _with_sentences(nodes)
+        sentences = [squash(s.text) for s in split_sentences(_document(nodes))]
+        rows = [(place, before[same_picture(url)]) for url, place, _ in found
+                if same_picture(url) in before]  # fmt: skip
+        if rows and sentences:
+            places = np.array([place for place, _ in rows])
+            # The sentence of the same text that is nearest, for a text may come twice; -2 for none.
+            columns = [
+                min(
+                    (i for i, text in enumerate(sentences) if text == wanted),
+                    key=lambda i, place=place: abs(i + 1 - place),
+                    default=-2,
+                )
+                for place, wanted in rows
+            ]
+            zeros = np.zeros((len(rows), len(sentences)), np.float32)
+            pages.append(Page(zeros, places, np.array(columns)))
+    return pages, count
+
+
+def _text(entry: dict[str, str]) -> str:
+    return entry.get("heading") or entry.get("text") or ""
+
+
+def _document(nodes: Sequence[Node]) -> Document:
+    return Document("", "", tuple(nodes), language="en")
+
+
+def _with_sentences(nodes: Sequence[Node]) -> list[tuple[str, int, str]]:
+    """Of each image its URL, how many sentences stand before it, and the last of them."""
+    sentences = split_sentences(_document(nodes))
+    out = []
+    for index, node in enumerate(nodes):
+        if isinstance(node, Image):
+            place = sentences_before(sentences, index)
+            out.append((node.url, place, sentences[max(0, place - 1)].text if sentences else ""))
+    return out
+
+
+def report_books(data: Path) -> None:
+    pages, count = books(data)
+    print(f"\nbooks, order only: accuracy of {count} images on {len(pages)} pages")
+    for method in Method:
+        right = sum(
+            column == gold
+            for page in pages
+            for column, gold in zip(matched(page, method, 1.0), page.gold, strict=True)
+        )
+        print(f"  {method:8} {right / count:6.1%}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--documents", type=int, default=40, help="of each setting")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     options = parser.parse_args()
     clip = load_clip(ClipConfig())
     methods = list(Method)
@@ -181,6 +252,7 @@ def main() -> None:
     for method in methods:
         sim, share = used(made[10, 0.3, 0.3, "page"], method, clip.logit_scale)
         print(f"  {method:8} {100 * sim:5.1f} {share:6.1%}")
+    report_books(options.data)
 
 
 if __name__ == "__main__":
