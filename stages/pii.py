@@ -15,7 +15,8 @@ from schemas.document import Document, Image, Node, Signal, Text
 
 # Lengths after RFC 5321 §4.5.3.1 and RFC 1035 §2.3.4, so that no text takes long.
 _EMAIL = re.compile(
-    r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])"
+    r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}"
+    r"(?:[^\W\d_]{2,24}|(?:xn|XN)--[a-zA-Z0-9-]{1,58}[a-zA-Z0-9])(?![\w-])"
 )
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)

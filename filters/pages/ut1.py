@@ -15,12 +15,13 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import xxhash
 
 from filters.base import On, Score, register
+from filters.opt_out_lists import host_of
 from filters.words import check_directory
 from schemas.page import Page
 
@@ -70,16 +71,17 @@ class Ut1:
 
 
 def _names_of(url: str) -> tuple[list[str], list[str]]:
-    """The entries that would list a URL: its host and those above it; its path and those above it,
-    each after the host with and without www."""
+    """The entries that would list a URL: its host in ASCII and those above it; its path, as it is
+    and with escapes undone, and those above it, each after the host with and without www."""
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
     except ValueError:
         return [], []
+    host = host_of(url)
     labels = host.split(".")
     hosts = [".".join(labels[i:]) for i in range(len(labels) - 1)] or [host]
-    ways = list(_ways(parts.path, parts.query))
+    paths = dict.fromkeys((parts.path, unquote(parts.path)))
+    ways = [way for path in paths for way in _ways(path, parts.query)]
     return hosts, [name + way for name in dict.fromkeys((host, host.removeprefix("www.")))
                    for way in ways]  # fmt: skip
 

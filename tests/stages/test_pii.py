@@ -9,6 +9,7 @@ from stages.pii import Masked, PiiMask, mask_document, mask_text
     [
         ("Write to ann.b+c@mail.example.co.uk, please.", "Write to [email], please."),
         ("<jürgen@münchen.example>", "<[email]>"),
+        ("ann@xn--mnchen-3ya.xn--p1ai now", "[email] now"),
         ("a@b.example b@c.example", "[email] [email]"),
         ("https://user@host/", "https://user@host/"),
         ("@handle and 3 @ 5.00 and a@b", "@handle and 3 @ 5.00 and a@b"),

@@ -11,7 +11,7 @@ def page(url):
 @pytest.fixture
 def lists(tmp_path):
     for name, lines in {
-        "adult/domains": "bad.example\nDEEP.Sub.example\n10.0.0.7\n",
+        "adult/domains": "bad.example\nDEEP.Sub.example\n10.0.0.7\nxn--bse-sna.example\n",
         "adult/urls": "mixed.example/bad\nmixed.example/dir/page.html\nq.example/?id=1\n",
         "gambling/domains": "dice.example\n",
     }.items():
@@ -31,7 +31,9 @@ def lists(tmp_path):
         ("https://sub.example/", None),
         ("https://a.deep.sub.example/", "adult: deep.sub.example"),
         ("http://10.0.0.7/", "adult: 10.0.0.7"),
+        ("http://böse.example/", "adult: xn--bse-sna.example"),
         ("http://mixed.example/", None),
+        ("http://mixed.example/b%61d", "adult: mixed.example/bad"),
         ("http://mixed.example/bad", "adult: mixed.example/bad"),
         ("http://www.mixed.example/bad/more?x", "adult: mixed.example/bad"),
         ("http://mixed.example/badly", None),
