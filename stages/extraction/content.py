@@ -13,6 +13,7 @@ where no container is named, the one around the prose of the page is taken with 
 lists, not single paragraphs.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
@@ -52,6 +53,7 @@ _MAX_VALUE = 500  # characters of an attribute that are looked at
 _MAX_CONTAINERS = 300
 # What any name that its rule for comments hits holds.
 COMMENT_NAMES = ("omment", "comol", "disqus", "dsq-")
+_COMMENT_NAME = re.compile("|".join(COMMENT_NAMES))
 # Numbers of trafilatura 2.3: MIN_EXTRACTED_SIZE, ESCALATION_PAGE_SHARE (a fifth).
 _MIN_TEXT = 250
 _PAGE_SHARE = 5
@@ -89,6 +91,7 @@ class Content:
             start, end = found.starts[link], found.ends[link]
             self._in_link[start:end] = b"\1" * (end - start)
         self._links = sorted(found.links)
+        self._said: dict[int, _Attributes] = {}
         self._sum()
         self._clean(forum)
         self._page = self._total[-1]
@@ -112,8 +115,7 @@ class Content:
         """Cuts what is no running text on any page."""
         found = self._found
         cut, forms = [], []
-        names = "\n".join(found.names)
-        comments = not forum and any(word in names for word in COMMENT_NAMES)
+        comments = not forum and bool(_COMMENT_NAME.search("\n".join(found.names)))
         for frame, tag in enumerate(found.tags):
             if tag in _CLEANED:
                 if tag == "form":
@@ -122,7 +124,7 @@ class Content:
                     cut.append(frame)
             elif (
                 comments
-                and any(word in found.names[frame] for word in COMMENT_NAMES)
+                and _COMMENT_NAME.search(found.names[frame])
                 and self._is("comments", frame)
             ):
                 cut.append(frame)
@@ -330,13 +332,13 @@ class Content:
     def _is(self, rule: str, frame: int) -> bool:
         """Whether one of trafilatura's rules hits an element, judged by its own tag and names."""
         tag = self._found.tags[frame]
-        items = self._found.frames[frame].items()
-        if items:
-            items = [(name, value[:_MAX_VALUE]) for name, value in items if name in _READ]
+        said = self._said.get(frame)
+        if said is None:
+            items = self._found.frames[frame].items()
+            said = tuple([(name, value[:_MAX_VALUE]) for name, value in items if name in _READ])
+            self._said[frame] = said
         # Nothing is said of a div without names.
-        if not items and tag not in ("article", "main"):
-            return False
-        return _hits(rule, tag, tuple(items))
+        return bool(said or tag in ("article", "main")) and _hits(rule, tag, said)
 
 
 _CONTAINER_RULES = tuple(f"container {number}" for number in range(len(BODY_XPATH)))

@@ -486,7 +486,10 @@ def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
 
 def _tidy(text: str) -> str:
     """Composes characters (NFC) and collapses blanks; line breaks stay."""
-    return "\n".join(line for part in _clean(text).split("\n") if (line := squeeze(part)))
+    text = _clean(text)
+    if "\n" not in text:
+        return " ".join(text.split())
+    return "\n".join(line for part in text.split("\n") if (line := " ".join(part.split())))
 
 
 def _clean(text: str) -> str:

@@ -55,6 +55,7 @@ _LAZY = (
     "data-img",
     "src2",
 )
+_LAZY_NAMES = frozenset(_LAZY)
 _LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-responsive")
 _WIDTH = "{width}"
 _KNOWN = frozenset((*_LAZY, *_LAZY_SRCSET, "src", "srcset", "alt", "title", "href", "longdesc"))
@@ -102,7 +103,9 @@ def squeeze(text: str | None) -> str:
 
 def without_controls(text: str) -> str:
     """The text without the characters that no browser shows and no XML may hold."""
-    return _CONTROLS.sub("", text) if _CONTROLS.search(text) else text
+    if text.isprintable() or not _CONTROLS.search(text):
+        return text
+    return _CONTROLS.sub("", text)
 
 
 def _lazy_attributes(attributes: dict[str, str]) -> tuple[list[str], list[str]]:
@@ -111,7 +114,8 @@ def _lazy_attributes(attributes: dict[str, str]) -> tuple[list[str], list[str]]:
     The former are known names, then any whose value names an image file; the latter are called a
     thumbnail or the like, or have a name of many uses and a value that names no image file.
     """
-    better = [name for name in _LAZY if name in attributes]
+    lazy = _LAZY_NAMES.intersection(attributes)
+    better = [name for name in _LAZY if name in lazy] if len(lazy) > 1 else list(lazy)
     better += [
         name
         for name, value in attributes.items()
@@ -194,8 +198,9 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
         url = "" if _SVG.search(src) else absolute(base, src)
         return Sources((url,) if url else (), "" if url else _problem(src), src)
     templates = []
-    for name in _LAZY:
-        if (value := attributes.get(name, "")).lstrip()[:1] in ("{", "["):
+    for name in sorted(_LAZY_NAMES.intersection(attributes), key=_LAZY.index):
+        value = attributes[name]
+        if value.lstrip()[:1] in ("{", "["):
             attributes[name] = _url_in_json(value)
         elif _WIDTH in value:
             templates.append(attributes.pop(name))
