@@ -26,8 +26,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stages.extraction.config import ExtractionConfig
 from stages.extraction.extract import Extraction, extract
 
@@ -57,6 +55,8 @@ def is_suspicious(body: bytes) -> bool:
         return True
     if len(body) < _MANY_TAGS:
         return False
+    import numpy as np  # which the child has no use for, and would take long to load
+
     if np.count_nonzero(np.frombuffer(body, np.uint8) == ord("<")) > _MANY_TAGS:
         return True
     at = 0
