@@ -26,7 +26,7 @@ from stages.imaging.archives import Archives
 from stages.imaging.config import GatherConfig
 from stages.imaging.decode import DecodeLimits, decode
 from stages.imaging.elements import GatheredImage, ImageTask
-from stages.imaging.hashing import luma, sha256
+from stages.imaging.hashing import sha256
 from stages.imaging.opt_out import check_listed
 from stages.imaging.refusal import Reason, Refused
 from stages.imaging.sources import Crawl, Payload, Source, by_name
@@ -90,7 +90,7 @@ def to_image(
         same_bytes_documents=task.reference.documents,
         same_look_documents=task.reference.documents,
         scores=(ImageScore("contrast", decoded.contrast),),
-        luma=luma(decoded.pixels),
+        luma=decoded.luma,
         source=found.source,
         status=found.status,
         opt_out=evidence(found.headers),

@@ -24,7 +24,7 @@ from io import BytesIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from stages.imaging.hashing import contrast, dhash, mean_colour, phash
+from stages.imaging.hashing import contrast, dhash, luma, mean_colour, phash
 from stages.imaging.refusal import Reason, Refused
 
 FORMATS = ("jpeg", "png", "webp", "gif", "avif", "tiff", "bmp", "ico")
@@ -121,6 +121,7 @@ class Decoded:
       phash, dhash: 16 hex digits, of `pixels` reduced.
       mean_colour: 6 hex digits.
       contrast: RMS contrast of `pixels`, in [0, 0.5].
+      luma: grey thumbnail of `pixels`, see `stages.imaging.hashing.luma`.
     """
 
     pixels: Image.Image
@@ -132,6 +133,7 @@ class Decoded:
     dhash: str
     mean_colour: str
     contrast: float
+    luma: bytes
 
 
 def sniff(data: bytes) -> str:
@@ -202,17 +204,19 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
         width, height = height, width
     pixels = _reduced(pixels, limits.reduced_side)
     small = _reduced(pixels, _HASHED_SIDE)
-    small_luma = small.convert("L")
+    grey = pixels.convert("L")
+    small_grey = grey if small is pixels else small.convert("L")
     return Decoded(
         pixels,
         found,
         width,
         height,
         frames,
-        phash(small_luma),
-        dhash(small_luma),
+        phash(small_grey),
+        dhash(small_grey),
         mean_colour(small),
-        contrast(pixels),
+        contrast(grey),
+        luma(grey),
     )
 
 
