@@ -10,7 +10,7 @@ does no harm.
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -168,7 +168,7 @@ class Writer:
     folder: str
     _waiting: list[tuple[Fetched, bytes]] = field(default_factory=list)
     _bytes: int = 0
-    _written: list[str] = field(default_factory=list)
+    _written: dict[str, list[Fetched]] = field(default_factory=dict)  # by path, without bytes
 
     def add(self, fetched: Fetched, data: bytes = b"") -> None:
         self._waiting.append((fetched, data))
@@ -183,7 +183,8 @@ class Writer:
         """Puts on disk what was added so far."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if waiting:
-            self._written.append(self._write(JOURNAL, waiting)[0].path)
+            known = self._write(JOURNAL, waiting)
+            self._written[known[0].place.path] = [row.fetched for row in known]
 
     def close(self) -> dict[str, Known]:
         """Makes large files, by site, of the small ones.
@@ -198,14 +199,12 @@ class Writer:
             for fetched, data in rows:
                 by_bucket.setdefault(bucket_of_site(fetched.url), []).append((fetched, data))
             for bucket, part in by_bucket.items():
-                places = self._write(f"{bucket:02d}", part)
-                for (fetched, _), place in zip(part, places, strict=True):
-                    known[fetched.url] = Known(fetched, place)
-        files.delete(self._written)
-        self._written = []
+                known |= {row.fetched.url: row for row in self._write(f"{bucket:02d}", part)}
+        files.delete(list(self._written))
+        self._written = {}
         return known
 
-    def _write(self, folder: str, rows: Sequence[tuple[Fetched, bytes]]) -> list[Place]:
+    def _write(self, folder: str, rows: Sequence[tuple[Fetched, bytes]]) -> list[Known]:
         named = hashlib.sha256()
         first: dict[str, int] = {}
         batch: list[tuple[Fetched, bytes | None]] = []
@@ -227,7 +226,7 @@ class Writer:
                     [{**to_row(fetched), "data": data} for fetched, data in group], SCHEMA
                 )
                 writer.write_table(table, row_group_size=len(group))
-        return [Place(path, number) for number in range(len(rows))]
+        return [Known(fetched, Place(path, number)) for number, (fetched, _) in enumerate(batch)]
 
 
 def _groups(
@@ -245,17 +244,15 @@ def _groups(
         yield group
 
 
-def _portions(paths: Sequence[str]) -> Iterator[list[tuple[Fetched, bytes]]]:
+def _portions(written: Mapping[str, list[Fetched]]) -> Iterator[list[tuple[Fetched, bytes]]]:
     """The rows of files, as many at a time as make a large file."""
     rows: list[tuple[Fetched, bytes]] = []
     size = 0
-    for path in paths:
+    for path, log in written.items():
         with files.open_parquet(path) as file:
-            table = file.read()
-        data = table.column("data")
-        for row in table.drop_columns(["data"]).to_pylist():
-            fetched = from_row(Fetched, row)
-            content = b"" if fetched.reason else data[fetched.row].as_py()
+            data = file.read(columns=["data"]).column("data").to_pylist()
+        for fetched in log:
+            content = b"" if fetched.reason else data[fetched.row]
             rows.append((fetched, content))
             size += len(content)
         if size >= _FILE_BYTES:
