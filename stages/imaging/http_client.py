@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -149,7 +149,7 @@ class Quest:
     etag: str = ""
     modified: str = ""
 
-    @property
+    @cached_property
     def at(self) -> str:
         return self.seen[-1] if self.seen else comparable(self.url)
 

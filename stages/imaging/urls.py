@@ -6,6 +6,7 @@ may well decide which picture is served.
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ada_url import idna_to_ascii, normalize_url
@@ -56,7 +57,11 @@ def site_of(url: str) -> str:
 
     Under a suffix that a company lets to others (blogspot.com) each tenant is a site.
     """
-    host = host_of(url)
+    return _site(host_of(url))
+
+
+@lru_cache(maxsize=4096)
+def _site(host: str) -> str:
     return get_fld(host, fix_protocol=True, fail_silently=True, search_private=True) or host
 
 
