@@ -15,7 +15,9 @@ img2dataset its own defaults (256 threads, 256 x 256, JPEG) with retries and the
             decoding at all (disable_all_reencoding)
 
 CPU seconds are those of the process and all its children, imports included; so is peak memory,
-that of the largest process. "wrong" are URLs that were taken and must not be, or the reverse.
+that of the largest process. Each is run once before on a single URL, so that none compiles modules
+to byte code in the run that is measured. "wrong" are URLs that were taken and must not be, or the
+reverse.
 """
 
 import argparse
@@ -254,6 +256,7 @@ class Result:
 def measured(name: str, command: list[str], read: Callable[[], dict[str, str]]) -> Result:
     start = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -313,31 +316,33 @@ def compare(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         listed = Path(scratch, "urls.txt")
         listed.write_text("\n".join(numbers))
+        single = Path(scratch, "url.txt")
+        single.write_text(url_of(1, started["port"]))
         runs: list[tuple[str, list[str]]] = []
         if arguments.only != "img2dataset":
-            runs.append(("weft", [*this, "--weft", str(listed)]))
+            runs.append(("weft", [*this, "--weft"]))
         if arguments.only != "weft":
-            peer = [make_peer(arguments.peer), "-c", _PEER_SCRIPT, str(listed)]
+            peer = [make_peer(arguments.peer), "-c", _PEER_SCRIPT]
             runs += [("img2dataset", peer), ("img2dataset, nothing decoded", peer)]
         results = []
         for place, (name, command) in enumerate(runs):
-            folder = Path(scratch, str(place))
-            folder.mkdir()
             options = []
             if name != "weft":
                 options = [json.dumps({"disable_all_reencoding": "nothing" in name})]
-            outcomes = folder / "outcomes.json"
-            results.append(
-                measured(
+            for urls in (single, listed):
+                folder = Path(scratch, f"{place}-{urls.stem}")
+                folder.mkdir()
+                outcomes = folder / "outcomes.json"
+                result = measured(
                     name,
-                    [*command, str(folder), *options],
+                    [*command, str(urls), str(folder), *options],
                     lambda outcomes=outcomes: json.loads(outcomes.read_text()),
                 )
-            )
-            results[-1].report(numbers)
-            server.stdin.write("\n")
-            server.stdin.flush()
-            asked = json.loads(server.stdout.readline())
+                server.stdin.write("\n")
+                server.stdin.flush()
+                asked = json.loads(server.stdout.readline())
+            results.append(result)
+            result.report(numbers)
             print(f"  {'':<34}{asked['requests']} requests, {asked['twice']} URLs more than once")
         if len(results) > 1:
             for peer_result in results[1:]:
