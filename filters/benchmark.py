@@ -38,6 +38,7 @@ def read_hashes(path: str) -> Hashes:
     Args:
       path: a text file of hashes, one a line, 64 or 16 hex digits, `#` starts a comment; or a
         Parquet file with a column image_id, sha256 or phash (a corpus's images table has two).
+      Hashes of PDQ are not known here: they have 64 digits too and would match no image.
 
     Raises:
       ValueError: the file is not there, holds no hash, or holds something else.
