@@ -73,7 +73,7 @@ class PlaceConfig:
     order_trust: float = 0.5
     order_reach: float = 3.0
     max_pairs: int = 4_000_000
-    sentences_a_batch: int = 2048
+    sentences_a_batch: int = 4096
 
     def __post_init__(self) -> None:
         for name in ("min_max_similarity", "min_similarity"):
