@@ -52,10 +52,7 @@ _OPTIONS, _RECALL = (
 )
 # What any name that its rule for appended articles hits holds.
 _APPENDED_NAMES = ("mvp-post-add", "infinite", "elementor-share-buttons")
-# The text of a page without what scripts hold.
-_TEXT_LENGTH = etree.XPath(
-    "string-length(normalize-space()) - string-length(normalize-space(//script))"
-)
+_TEXT_LENGTH = etree.XPath("string-length(normalize-space())")
 _SPACE = re.compile(r"\s+")
 _NEVER_TEXT = ("svg", "noscript", "iframe", "select", "object", "embed", "canvas", "audio", "video")
 # Text-free elements that mean something: line breaks and the grid of a table.
@@ -209,7 +206,8 @@ def _main_text(page: Any) -> Any:
 
     Source: trafilatura 2.3, core.py: trafilatura_sequence, fast and balanced.
     """
-    size = _TEXT_LENGTH(page)
+    scripts = sum(map(_TEXT_LENGTH, page.iter("script")))
+    size = _TEXT_LENGTH(page) - scripts
     tree = convert_tags(tree_cleaning(copy(page), _OPTIONS), _OPTIONS)
     again = copy(tree)
     body, text = extract_content(tree, _OPTIONS)
