@@ -32,7 +32,17 @@ from stages.extraction.sources import (
     without_controls,
 )
 from stages.extraction.urls import absolute
-from stages.extraction.walk import BLANK, BREAK, IMAGE, RUN, RawImage, TooComplex, Walk, walk
+from stages.extraction.walk import (
+    BLANK,
+    BREAK,
+    IMAGE,
+    RUN,
+    RawImage,
+    TooComplex,
+    Walk,
+    tag_set,
+    walk,
+)
 
 # Not allowed in XML; libxml2 would refuse or cut the text there.
 _CONTROL_BYTES = bytes(c for c in range(32) if c not in (9, 10, 13))
@@ -130,6 +140,10 @@ def extract(
         return Extraction(refused=error.reason, detail=str(error.value))
 
 
+# What a head may hold, by the HTML Standard and by what its parser reads as if there.
+_IN_HEAD = tag_set("base basefont bgsound link meta noframes noscript script style template title")
+
+
 def most_attributes(page: bytes) -> int:
     """How many attributes the fullest of the very long tags has; 0 where no tag is very long."""
     most = position = 0
@@ -163,7 +177,32 @@ def parse(page: bytes | str) -> Any:
     except etree.XMLSyntaxError:  # a document of comments only
         return None
     # libxml2 makes a bare element the root where a page starts oddly.
+    if root is not None and root.tag == "html":
+        _end_head(root)
     return root
+
+
+def _end_head(root: Any) -> None:
+    """Moves what a head cannot hold, and all after it, into the body: libxml2, which knows no
+    article, main or section, leaves these in the head of a page that does not name its body.
+
+    Source: HTML Standard, 13.2.6.4.4 "The in head insertion mode".
+    """
+    head = next(iter(root), None)
+    if head is None or head.tag != "head":
+        return
+    children = list(head)
+    first = next((n for n, child in enumerate(children) if child.tag not in _IN_HEAD), None)
+    if first is None:
+        return
+    body = root.find("body")
+    if body is None:
+        body = etree.SubElement(root, "body")
+    text, body.text = body.text, None
+    for place, child in enumerate(children[first:]):
+        body.insert(place, child)
+    if text:
+        child.tail = (child.tail or "") + text
 
 
 def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:

@@ -131,6 +131,15 @@ def test_the_noscript_copy_fills_in_the_lazy_image_and_is_accounted_for():
     assert reasons(found) == [("https://www.example.org/x.jpg", Reason.DUPLICATE)]
 
 
+@pytest.mark.parametrize("tag", ["article", "main", "section", "my-app"])
+def test_a_page_that_leaves_out_head_and_body(tag):
+    head = "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>T</title>"
+    found = run(f"{head}<{tag}><h1>H</h1><p>{ONE}<p><img src=/x.jpg><p>{TWO}</{tag}>")
+    first, image, second = found.nodes[-3:]
+    assert (first, second) == (FIRST, SECOND)
+    assert image.url == "https://www.example.org/x.jpg"
+
+
 def test_an_image_that_links_to_its_larger_self_is_kept():
     image = image_of('<div class="separator"><a href="/l/x.jpg"><img src="/s/x.jpg"></a></div>')
     found = (image.url, image.link)
