@@ -19,6 +19,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from schemas.fetch import Fetched
 from schemas.image import ImageLocation
 from schemas.outcome import Failure, Kind, Rejection
+from stages.collector import freeze_modules
 from stages.doors import REJECTED, Doors, count_doors, to_failure
 from stages.imaging.config import GatherConfig
 from stages.imaging.elements import ImageTask
@@ -112,6 +113,9 @@ class _Fetch(beam.DoFn):
         self._config = config
         self._folder = folder
         self._lists = opt_out_lists
+
+    def setup(self) -> None:
+        freeze_modules()
 
     def process(
         self, group: tuple[str, Iterable[Search]], last: bool

@@ -21,6 +21,7 @@ from filters.consent import evidence
 from schemas.consent import Answer, Asked, Consent
 from schemas.image import ImageRecord, ImageScore
 from schemas.outcome import Failure, Kind, Rejection
+from stages.collector import freeze_modules
 from stages.doors import REJECTED, Doors, count_doors, to_failure
 from stages.imaging.archives import Archives
 from stages.imaging.config import GatherConfig
@@ -172,6 +173,9 @@ class _Gather(beam.DoFn):
         self._config = config
         self._sources = sources
         self._lists = opt_out_lists
+
+    def setup(self) -> None:
+        freeze_modules()
 
     def process(
         self, group: tuple[str, Iterable[ImageTask]]

@@ -33,11 +33,11 @@ REDUCED_SIDE = 2 * 336
 # A progressive JPEG has about ten. Each costs a pass over all pixels and few bytes, so thousands
 # keep a decoder busy for hours. Source: "Two Issues with the JPEG Standard", libjpeg-turbo (2015).
 _MAX_SCANS = 100
-# Hashes look at 32 x 32 and 9 x 8 pixels, so they are taken from a reduced picture of at least this
-# shorter side: a Lanczos filter over the whole costs as much as decoding it. Of 182 photographs'
-# copies at half and 0.8 times the size 90 % lie within 5 bits of phash, with 256 as with the whole;
-# with 128 it is 87 %.
-_HASHED_SIDE = 256
+# Hashes look at 32 x 32 and 9 x 8 pixels, so they are taken from a reduced picture of at least
+# these shorter sides: a Lanczos filter over the whole costs as much as decoding it. Of 648 copies
+# of 216 pictures (half and 0.8 times the size, JPEG of quality 60) 96.0 % lie within 5 bits of
+# phash (from the whole 95.8 %, from 160 pixels 94.9 %) and 99.1 % of dhash (the whole 98.8 %).
+_PHASH_SIDE, _DHASH_SIDE = 192, 128
 _BLOCK = 8 * 1024  # of bytes between two looks at the clock
 _STRIP = 4_000_000  # pixels that are converted at a time
 # A page in place of a picture: what most servers send for one that is gone.
@@ -203,18 +203,16 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
     if orientation >= 5:
         width, height = height, width
     pixels = _reduced(pixels, limits.reduced_side)
-    small = _reduced(pixels, _HASHED_SIDE)
     grey = pixels.convert("L")
-    small_grey = grey if small is pixels else small.convert("L")
     return Decoded(
         pixels,
         found,
         width,
         height,
         frames,
-        phash(small_grey),
-        dhash(small_grey),
-        mean_colour(small),
+        phash(_reduced(grey, _PHASH_SIDE)),
+        dhash(_reduced(grey, _DHASH_SIDE)),
+        mean_colour(_reduced(pixels, _DHASH_SIDE)),
         contrast(grey),
         luma(grey),
     )
