@@ -1,5 +1,6 @@
 """The garbage collector, and what it need not look at."""
 
+import atexit
 import gc
 
 
@@ -12,3 +13,4 @@ def freeze_modules() -> None:
     if not gc.get_freeze_count():
         gc.collect()  # what is garbage now would stay for ever
         gc.freeze()
+        atexit.register(gc.unfreeze)  # else some libraries report leaks as the process ends
