@@ -3,12 +3,16 @@
 Beam and the models are imported by ``run`` only, when it starts: the rest must answer at once.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -18,6 +22,9 @@ from typer.core import TyperGroup
 
 from pipeline.errors import UserError
 from pipeline.terminal import clean, error_console, output_console, print_json
+
+INTERRUPTED = "interrupted; the same command continues where it stopped"
+GRACE = 10.0  # seconds that a run has to end by itself after Ctrl-C
 
 # What the clients of object stores raise: no keys, no right, no answer.
 _STORES = ("apache_beam.io.", "botocore.", "google.")
@@ -178,7 +185,8 @@ def run(
     try:
         from pipeline.run import run as run_pipeline
 
-        manifest = run_pipeline(config, inputs, output, sets or [], beam_args, console)
+        with _ending_on_interrupt():
+            manifest = run_pipeline(config, inputs, output, sets or [], beam_args, console)
     except UserError:
         if show_traceback:
             traceback.print_exc()
@@ -186,7 +194,7 @@ def run(
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last door
         # Beam wraps what comes in the midst of a step.
         if isinstance(root_cause(error), KeyboardInterrupt):
-            _say_error("interrupted; the same command continues where it stopped")
+            _say_error(INTERRUPTED)
             raise typer.Exit(130) from None
         if show_traceback:
             traceback.print_exc()
@@ -197,6 +205,31 @@ def run(
         print_json(manifest)
     else:
         _say_done(manifest, output)
+
+
+@contextlib.contextmanager
+def _ending_on_interrupt() -> Iterator[None]:
+    """Ctrl-C ends the process within seconds, whatever a thread of the runner may wait for. What is
+    on disk then is what a kill would leave, and stands."""
+
+    def end() -> None:
+        _say_error(INTERRUPTED)
+        os._exit(130)
+
+    def interrupted(*_: object) -> None:
+        last = threading.Timer(GRACE, end)
+        last.daemon = True
+        last.start()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hush() -> None:

@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app, root_cause
+from pipeline.cli import INTERRUPTED, app, root_cause
 from pipeline.config import presets
 from pipeline.errors import UserError
 from pipeline.terminal import clean
@@ -128,9 +128,22 @@ def test_a_run_that_is_interrupted_says_so(sample_crawl, tmp_path):
     begun = tmp_path / "out" / "_work" / "extract" / "started"
     arguments = ["run", "extract", "-i", sample_crawl, "-o", tmp_path / "out"]
     code, said = interrupted(arguments, lambda _: begun.exists(), 0.7)
-    assert (code, said.splitlines()[-1]) == (
-        130, "error: interrupted; the same command continues where it stopped",
-    )  # fmt: skip
+    assert (code, said.splitlines()[-1]) == (130, f"error: {INTERRUPTED}")
+
+
+def test_a_run_that_waits_for_ever_ends_on_ctrl_c_all_the_same():
+    code = """
+import os, signal, threading
+from pipeline import cli
+cli.GRACE = 0.2
+with cli._ending_on_interrupt():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        threading.Event().wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, f"error: {INTERRUPTED}\n")
 
 
 def test_a_query_that_is_interrupted(corpus):
