@@ -12,7 +12,7 @@ from pipeline.corpus import Corpus
 from schemas.corpus import DOCUMENTS, document_of
 from schemas.document import Sentence
 from schemas.outcome import Kind
-from stages.place_images import STAGE, place_by
+from stages.place_images import STAGE, Reason, place_by
 from stages.placement import Method
 
 _TOLD = {"method", "surplus", "min_similarity", "min_max_similarity"}
@@ -28,6 +28,8 @@ class PlacedAnew:
     left: for each document the places in its `image_info` of the images that would leave it.
     lost: documents that would be rejected, by rule.
     may_come: images that left for a similarity that would be enough.
+    back: documents that may come back, by the rule that rejected them: those whose images left so,
+      and all that a rule on placed documents rejected, whose similarities are gone.
     """
 
     now: int = 0
@@ -36,6 +38,7 @@ class PlacedAnew:
     left: dict[str, set[int]] = field(default_factory=dict)
     lost: dict[str, set[str]] = field(default_factory=dict)
     may_come: int = 0
+    back: Counter[str] = field(default_factory=Counter)
 
     @property
     def leaving(self) -> int:
@@ -91,7 +94,7 @@ def placed_anew(corpus: Corpus, after: Config) -> PlacedAnew:
                 if rule.judge(rule.score(placed)) is not None:
                     found.lost.setdefault(f"filter_placed.{rule.name}", set()).add(row["doc_id"])
                     break
-    found.may_come = _may_come(corpus, after.place_images.min_max_similarity)
+    _count_rejected(corpus, found, after.place_images.min_max_similarity)
     return found
 
 
@@ -102,10 +105,18 @@ def _count(found: PlacedAnew, before: Sequence[int | None], after: Sequence[int 
     )
 
 
-def _may_come(corpus: Corpus, least: float | None) -> int:
-    come = 0
-    for _, _, table in corpus.batches("rejected", ("stage", "kind", "score")):
+def _count_rejected(corpus: Corpus, found: PlacedAnew, least: float | None) -> None:
+    bare, near = set(), set()
+    columns = ("stage", "kind", "rule", "reason", "doc_id", "score")
+    for _, _, table in corpus.batches("rejected", columns):
         for row in table.to_pylist():
             if row["stage"] == STAGE and row["kind"] == Kind.NODE:
-                come += least is None or row["score"] >= least
-    return come
+                if least is None or row["score"] >= least:
+                    found.may_come += 1
+                    near.add(row["doc_id"])
+            elif row["stage"] == STAGE and row["reason"] == Reason.NO_IMAGE:
+                bare.add(row["doc_id"])
+            elif row["stage"] == "filter_placed":
+                found.back[f"filter_placed.{row['rule']}"] += 1
+    if both := bare & near:
+        found.back[STAGE] = len(both)

@@ -105,27 +105,36 @@ def run_query(corpus: Corpus, sql: str) -> Result:
     connection = connect(corpus=corpus)
     if not sql.strip():
         raise UserError("query: give a statement of SQL: 'SELECT count(*) FROM documents'")
-    _answered(connection, lambda: connection.execute(sql))
+    try:
+        interruptible(connection, lambda: connection.execute(sql))
+    except duckdb.Error as error:
+        raise UserError(f"query: {_message(error)}") from None
     columns = [column[0] for column in connection.description or ()]
     return Result(columns, _fetched(connection))
 
 
 def _fetched(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    while rows := _answered(connection, lambda: connection.fetchmany(1024)):
-        yield from rows
+    try:
+        while rows := interruptible(connection, lambda: connection.fetchmany(1024)):
+            yield from rows
+    except duckdb.Error as error:
+        raise UserError(f"query: {_message(error)}") from None
 
 
-def _answered(connection: duckdb.DuckDBPyConnection, ask: Callable[[], _T]) -> _T:
+def interruptible(connection: duckdb.DuckDBPyConnection, ask: Callable[[], _T]) -> _T:
     """What DuckDB answers; asked in a thread, since it may not look up for Ctrl-C in the one that
-    signals come to."""
+    signals come to.
+
+    Raises:
+      duckdb.Error: as `ask` does.
+      KeyboardInterrupt: on Ctrl-C.
+    """
     with ThreadPoolExecutor(1) as thread:
         try:
             return thread.submit(ask).result()
         except KeyboardInterrupt:
             connection.interrupt()
             raise
-        except duckdb.Error as error:
-            raise UserError(f"query: {_message(error)}") from None
 
 
 def _message(error: duckdb.Error) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline.corpus import Corpus
 from pipeline.errors import UserError
-from pipeline.query import connect
+from pipeline.query import connect, interruptible
 from pipeline.terminal import Column, print_table
 
 COLUMNS = ("doc_id", "url", "title", "language", "images", "sentences", "tokens")
@@ -36,7 +36,9 @@ def sample(corpus: Corpus, number: int, where: str = "", seed: int = 0) -> list[
         ORDER BY md5(? || doc_id) LIMIT ?
     """
     try:
-        rows = connection.execute(query, [f"{seed} ", number]).fetchall()
+        rows = interruptible(
+            connection, lambda: connection.execute(query, [f"{seed} ", number]).fetchall()
+        )
     except duckdb.Error as error:
         raise UserError(f"--where {where}: {str(error).strip().splitlines()[0]}") from None
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]

@@ -168,6 +168,7 @@ def what_if(corpus: Corpus, sets: Sequence[str]) -> dict[str, Any]:
         result["placement"] = {"now": anew.now, "then": anew.then, "moved": anew.moved}
         result["rules"] = list(_rules_of(anew))
         result["images"]["may_come"] += anew.may_come
+        result["documents"]["may_come"] += anew.back.total()
     bare, shown = _shown(corpus, lost, dropped, doom, left)
     come = _may_come(corpus, changes)
     result["documents"] |= {"go": len(lost), "lose_all_images": bare}
@@ -195,8 +196,9 @@ def _placed_anew(
 
 def _rules_of(anew: "PlacedAnew") -> Iterator[dict[str, Any]]:
     yield {"rule": "place_images", "of": "images", "go": anew.leaving, "may_come": anew.may_come}
-    for rule, count in anew.lost_by_rule.items():
-        yield {"rule": rule, "of": "documents", "go": count, "may_come": 0}
+    lost, back = anew.lost_by_rule, anew.back
+    for rule in {**lost, **back}:
+        yield {"rule": rule, "of": "documents", "go": lost[rule], "may_come": back[rule]}
 
 
 def _changes(before: Config, after: Config) -> Iterator[Change]:

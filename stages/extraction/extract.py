@@ -44,6 +44,8 @@ from stages.extraction.walk import (
     walk,
 )
 
+# What a head may hold, by the HTML Standard and by what its parser reads as if there.
+_IN_HEAD = tag_set("base basefont bgsound link meta noframes noscript script style template title")
 # Not allowed in XML; libxml2 would refuse or cut the text there.
 _CONTROL_BYTES = bytes(c for c in range(32) if c not in (9, 10, 13))
 # Invisible and in the way of comparing words: byte order mark and soft hyphen.
@@ -138,10 +140,6 @@ def extract(
         return _extract_tree(root, url, config)
     except TooComplex as error:
         return Extraction(refused=error.reason, detail=str(error.value))
-
-
-# What a head may hold, by the HTML Standard and by what its parser reads as if there.
-_IN_HEAD = tag_set("base basefont bgsound link meta noframes noscript script style template title")
 
 
 def most_attributes(page: bytes) -> int:

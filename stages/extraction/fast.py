@@ -78,8 +78,8 @@ _CONTAINER = re.compile(rb"<(/?)(div|section|ul|ol|li|span|p|td|form|figure|head
 _NAMES = re.compile(rb"\s(?:class|id|role)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.I)
 _SRC = re.compile(rb"\ssrc\s*=\s*[\"']?([^\"'\s>]+)", re.I)
 _NAME_END = re.compile(r"<[^\s/>]*")
-
-_PICTURE_LINK = re.compile(rb"<a\s[^>]*\.(?:jpe?g|png|webp|gif)[\"'?#\s][^>]*>\s*\Z", re.I)
+# No part may be read twice: such a tag may be as long as the page.
+_PICTURE_LINK = re.compile(rb"\shref\s*=[^\s>]*?\.(?:jpe?g|png|webp|gif)(?=[\"'?#\s>])", re.I)
 
 # What the scan stops at, by what is done there: comments, elements to cut, images, what the page
 # says of itself, and tags that a token stands for.
@@ -539,7 +539,9 @@ def _before_link(out: list[bytes]) -> int:
         return len(out)
     chunk = out[place - 1]
     opened = chunk.rfind(b"<")
-    if opened < 0 or not _PICTURE_LINK.match(chunk, opened):
+    tag = chunk[opened:].rstrip() if opened >= 0 else b""
+    just_opened = tag[:2].lower() == b"<a" and tag.find(b">") == len(tag) - 1
+    if not just_opened or not _PICTURE_LINK.search(tag):
         return len(out)
     out[place - 1 : place] = [chunk[:opened], chunk[opened:]]
     return place

@@ -236,26 +236,46 @@ def test_another_method_moves_images(judged, draft):
     assert found["placement"] == {"now": 3, "then": 2, "moved": 1}
 
 
+def turned_away(element, kind, doc, rule, reason, score):
+    return {"element_id": element, "kind": kind, "doc_id": doc, "url": "u", "stage": rule[0],
+            "rule": rule[1], "reason": reason, "score": score, "detail": ""}  # fmt: skip
+
+
 def test_images_below_another_similarity_leave_with_their_documents(judged, draft):
-    for score in (0.4, 0.2):
-        draft.rejected.append(
-            {"element_id": "u#1", "kind": "node", "doc_id": "u", "url": "u",
-             "stage": "place_images", "rule": "place_images", "reason": "low_similarity",
-             "score": score, "detail": ""}
-        )  # fmt: skip
+    placing_rule = ("place_images", "place_images")
+    draft.rejected += [
+        turned_away("u#1", "node", "u", placing_rule, "low_similarity", 0.4),
+        turned_away("u#2", "node", "u", placing_rule, "low_similarity", 0.2),
+        turned_away("u", "document", "u", placing_rule, "no_image", 0.0),
+        turned_away("v#1", "node", "v", placing_rule, "low_similarity", 0.1),
+        turned_away("v", "document", "v", placing_rule, "no_image", 0.0),
+        turned_away("w", "document", "w", ("filter_placed", "image_count"), "too_few", 0.0),
+    ]
     corpus = judged(
         **placing(min_max_similarity=0.5),
         filter_placed=[{"image_count": {"min_images": 1}}],
     )
-    found = what_if(corpus, ["place_images.min_max_similarity=0.6"])
-    assert [(r["of"], r["go"], r["may_come"]) for r in found["rules"]] == [
-        ("images", 3, 0), ("documents", 2, 0),
-    ]  # fmt: skip
-    assert (found["documents"]["go"], found["images"]["go"]) == (2, 1)
-    found = what_if(corpus, ["place_images.min_max_similarity=0.3"])
-    assert [(r["of"], r["go"], r["may_come"]) for r in found["rules"]] == [
-        ("images", 1, 1), ("documents", 1, 0),
-    ]  # fmt: skip
+
+    def told(sets):
+        found = what_if(corpus, sets)
+        rules = {(r["rule"], r["of"]): (r["go"], r["may_come"]) for r in found["rules"]}
+        return rules, found["documents"], found["images"]["go"]
+
+    rules, documents, images = told(["place_images.min_max_similarity=0.6"])
+    assert rules == {
+        ("place_images", "images"): (3, 0),
+        ("place_images", "documents"): (2, 0),
+        # Its similarities are gone.
+        ("filter_placed.image_count", "documents"): (0, 1),
+    }
+    assert (documents["go"], documents["may_come"], images) == (2, 1, 1)
+    rules, documents, _ = told(["place_images.min_max_similarity=0.3"])
+    assert rules == {
+        ("place_images", "images"): (1, 1),
+        ("place_images", "documents"): (1, 1),
+        ("filter_placed.image_count", "documents"): (0, 1),
+    }
+    assert (documents["go"], documents["may_come"]) == (1, 2)
 
 
 def test_a_prior_on_the_scale_of_the_model_is_not_told(judged):
