@@ -9,8 +9,8 @@ class ExtractionConfig:
     """Limits and choices of the extraction.
 
     Attributes:
-      engine: how the main content is found: "accurate" by trafilatura's rules, "fast" by
-        resiliparse's, in 0.6 of the time and with more of a page's furniture left in.
+      engine: how the main content is found: "accurate" by trafilatura's rules on a tree,
+        "fast" by simpler ones on the tags as they are written, in a fraction of the time.
       require_image: reject a page that shows no content image.
       max_body_bytes: longer bodies are refused before they are decoded.
       max_elements: pages with more elements are refused: the time for the main content grows faster

@@ -26,11 +26,13 @@ from stages.extraction.sources import (
     Sources,
     declared_size,
     image_sources,
+    is_stand_in,
     merge_sizes,
     same_file,
     squeeze,
     without_controls,
 )
+from stages.extraction.stream import Stream
 from stages.extraction.urls import absolute
 from stages.extraction.walk import (
     BLANK,
@@ -226,6 +228,38 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     data = linked_data(scripts)
     metadata = read_metadata(root, data, base, about)
     found = walk(root, config.max_elements, config.max_depth)
+    forum = _is_forum(data)
+    content_text = Content(found, forum)
+    kept = content_text.kept
+    foreign: tuple[str, ...] = ()
+    if not content_text.complete:
+        kept, foreign = kept_runs(root, found, forum)
+    nodes, dropped = assemble(
+        found, kept, _noscript_pairs(found), metadata.images, base, config, partial(_build, found)
+    )
+    nodes += [Text(text) for paragraph in foreign if (text := tidy(paragraph))]
+    if len(nodes) > config.max_nodes:
+        raise TooComplex("too_many_nodes", len(nodes))
+    return Extraction(tuple(nodes), dropped, metadata)
+
+
+def assemble(
+    found: Walk | Stream,
+    kept: set[int],
+    copies: dict[int, int],
+    lead_urls: tuple[str, ...],
+    base: str,
+    config: ExtractionConfig,
+    build: Callable[[set[int], dict[int, Image]], list[Node]],
+) -> tuple[list[Node], tuple[DroppedImage, ...]]:
+    """Judges the images, gives captions to them and builds the nodes.
+
+    Args:
+      kept: runs of the main content; those that become a caption are taken out.
+      copies: images that stand in for an earlier one: copy -> original.
+      lead_urls: what the page's metadata names as its picture.
+      build: makes the nodes of the kept runs and the content images by their numbers.
+    """
     sources: dict[int, Sources] = {}
 
     def sources_of(number: int) -> Sources:
@@ -236,16 +270,9 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
 
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
-    pairs = _noscript_pairs(found)
-    forum = _is_forum(data)
-    content_text = Content(found, forum)
-    kept = content_text.kept
-    foreign: tuple[str, ...] = ()
-    if not content_text.complete:
-        kept, foreign = kept_runs(root, found, forum)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
-    judge = Judge(found, kept, caption_runs, metadata.images, config.min_side)
-    for copy, original in pairs.items():
+    judge = Judge(found, kept, caption_runs, lead_urls, config.min_side)
+    for copy, original in copies.items():
         # The noscript copy knows the URL where a script was to fill in the original's.
         first, second = sources_of(original), sources_of(copy)
         merged = dict.fromkeys((*first.urls, *second.urls))
@@ -254,7 +281,7 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
     seen: set[str] = set()
     shown: tuple[int, int] = (-1, -1)  # place among the kept runs and number of the last one kept
     for number, image in enumerate(found.images):
-        if number in pairs:
+        if number in copies:
             verdicts.append((Reason.DUPLICATE, "stands in for the image before it"))
             continue
         verdict = judge.judge(image, sizes[number], partial(sources_of, number))
@@ -279,8 +306,6 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
         )
         for number in content
     }
-    nodes = _build(found, kept, images)
-    nodes += [Text(clean) for paragraph in foreign if (clean := _tidy(paragraph))]
     dropped = tuple(
         DroppedImage(
             _left_out(found.images[n], partial(sources_of, n), sizes[n], base), reason, n, detail
@@ -288,9 +313,7 @@ def _extract_tree(root: Any, url: str, config: ExtractionConfig) -> Extraction:
         for n, (reason, detail) in enumerate(verdicts)
         if reason is not None
     )
-    if len(nodes) > config.max_nodes:
-        raise TooComplex("too_many_nodes", len(nodes))
-    return Extraction(tuple(nodes), dropped, metadata)
+    return build(kept, images), dropped
 
 
 def _write_out_math(element: Any) -> None:
@@ -326,7 +349,7 @@ def _is_forum(data: list[dict[str, Any]]) -> bool:
     return any("DiscussionForumPosting" in str(item.get("@type")) for item in data)
 
 
-def _captions(found: Walk) -> list[tuple[int, int, int]]:
+def _captions(found: Walk | Stream) -> list[tuple[int, int, int]]:
     """(first run, end, frame) of elements that hold a caption and no image."""
     captions: list[tuple[int, int, int]] = []
     end_of_last = 0
@@ -343,7 +366,7 @@ def _captions(found: Walk) -> list[tuple[int, int, int]]:
 
 
 def _assign_captions(
-    found: Walk, captions: list[tuple[int, int, int]], content: set[int], kept: set[int]
+    found: Walk | Stream, captions: list[tuple[int, int, int]], content: set[int], kept: set[int]
 ) -> dict[int, str]:
     """The caption of each content image; runs that became one leave the text."""
     owners: dict[int, str] = {}
@@ -361,7 +384,7 @@ def _assign_captions(
                 in_figure = found.tags[around] == "figure"
                 owner = numbers[first if in_figure or before == first else before - 1]
                 if owner not in owners:
-                    owners[owner] = squeeze(_clean(" ".join(found.runs[start:end])))
+                    owners[owner] = squeeze(clean(" ".join(found.runs[start:end])))
                     kept.difference_update(range(start, end))
                 break
             if found.tags[around] == "figure":
@@ -388,16 +411,6 @@ def _noscript_pairs(found: Walk) -> dict[int, int]:
         if same_place and is_first and _close(before.element, image.element):
             pairs[number] = original
     return pairs
-
-
-def is_stand_in(element: Any) -> bool:
-    """Whether an AMP image is shown only until, or if not, the one around it is.
-
-    Source: https://amp.dev/documentation/guides-and-tutorials/develop/style_and_layout/placeholders
-    """
-    return element.tag.startswith("amp-") and (
-        element.get("fallback") is not None or element.get("placeholder") is not None
-    )
 
 
 def _close(original: Any, copy: Any) -> bool:
@@ -453,7 +466,7 @@ def _build(found: Walk, kept: set[int], images: dict[int, Image]) -> list[Node]:
         if parts:
             block = found.blocks[open_block]
             role = Role.PARAGRAPH if block.role is Role.TABLE_ROW else block.role
-            text = _clean("".join(parts)).strip("\n").rstrip() if is_code else _tidy("".join(parts))
+            text = clean("".join(parts)).strip("\n").rstrip() if is_code else tidy("".join(parts))
             if text:
                 nodes.append(Text(text, role))
             parts.clear()
@@ -512,7 +525,7 @@ def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
             parts.append(" ")
     return {
         row: " | ".join(
-            squeeze(_tidy("".join(parts))) for blocks in cells.values() for parts in blocks.values()
+            squeeze(tidy("".join(parts))) for blocks in cells.values() for parts in blocks.values()
         )
         for row, cells in rows.items()
         if len(cells) >= 2
@@ -521,14 +534,14 @@ def _data_rows(found: Walk, kept: set[int]) -> dict[int, str]:
     }
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Composes characters (NFC) and collapses blanks; line breaks stay."""
-    text = _clean(text)
+    text = clean(text)
     if "\n" not in text:
         return " ".join(text.split())
     return "\n".join(line for part in text.split("\n") if (line := " ".join(part.split())))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     text = without_controls(text)
     return text if text.isascii() else unicodedata.normalize("NFC", _INVISIBLE.sub("", text))

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from stages.extraction.sources import Sources
-from stages.extraction.walk import FURNITURE_TAGS, RawImage, Walk
+from stages.extraction.sources import Sources, is_hidden
+from stages.extraction.walk import FURNITURE_TAGS, RawImage
 
 
 class Reason(StrEnum):
@@ -59,7 +59,7 @@ _IMAGE_WORDS = {
     ),
 }
 # What a container is, by its class, id and role.
-_CONTAINER_WORDS = {
+CONTAINER_WORDS = {
     Reason.RELATED: _words(
         "related recommended recommendation recommendations recirc recirculation popular trending "
         "outbrain taboola zergnet teaser teasers crosspromo morefrom readmore upnext mostread"
@@ -76,13 +76,14 @@ _CONTAINER_WORDS = {
     ),
 }
 # Elements whose text is not shown but that may wrap real images.
-_HIDING_TAGS = _words("head svg iframe select textarea datalist title template video audio canvas")
+_HIDING_TAGS = _words(
+    "head svg iframe select textarea datalist title template video audio canvas button"
+)
 
 _MAX_NAMES = 500  # characters of class, id and role that are looked at
 _NAME = re.compile(r"[A-Za-z0-9]+")
 _SUFFIX = re.compile(r"\.[A-Za-z]{2,5}$")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 # A file name of more words is a headline (`why-the-logo-changed.jpg`), not a label.
 _LABEL_WORDS = 3
 _IMAGE_FILE = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|bmp|tiff?)(?:$|\?)", re.I)
@@ -161,11 +162,6 @@ def judge_name(element: Any, url: str, size: tuple[int | None, int | None]) -> J
     return None
 
 
-def is_hidden(element: Any) -> bool:
-    """Whether an element hides itself."""
-    return element.get("hidden") is not None or bool(_HIDDEN.search(element.get("style") or ""))
-
-
 def judge_container(names: str) -> tuple[Reason, str] | None:
     """The objection to what the class, id and role of a container say, if there is one."""
     return _judge_names(names[:_MAX_NAMES])
@@ -174,17 +170,42 @@ def judge_container(names: str) -> tuple[Reason, str] | None:
 @lru_cache(maxsize=20_000)
 def _judge_names(names: str) -> tuple[Reason, str] | None:
     found = words(names)
-    for reason, listed in _CONTAINER_WORDS.items():
+    for reason, listed in CONTAINER_WORDS.items():
         if hit := found & listed:
             return reason, f"inside {min(hit)}"
     return None
+
+
+class Found(Protocol):
+    """What the judge asks of a walk or a stream; their attributes are told there."""
+
+    sizes: list[int]
+    tags: list[str]
+    parents: list[int]
+    starts: list[int]
+    ends: list[int]
+
+    def heads(self) -> list[int]:
+        """The first run of each h1 element with text."""
+
+    def said(self, frame: int) -> str:
+        """The class, id and role of a frame as one text."""
+
+    def hides(self, frame: int) -> bool:
+        """Whether a frame hides itself."""
+
+    def holds_menu(self, frame: int) -> bool:
+        """Whether a nav element lies in a frame."""
+
+    def links_to(self, frame: int, href: str) -> bool:
+        """Whether words in a frame link to a page, written just so."""
 
 
 class Judge:
     """Judges the images of one page after its main text is known.
 
     Args:
-      found: the walk.
+      found: the walk or the stream.
       kept: indices of kept runs.
       captions: runs that are captions: no evidence for or against their surroundings.
       lead_urls: what the page's metadata names as its picture.
@@ -193,7 +214,7 @@ class Judge:
 
     def __init__(
         self,
-        found: Walk,
+        found: Found,
         kept: set[int],
         captions: set[int],
         lead_urls: tuple[str, ...],
@@ -267,23 +288,20 @@ class Judge:
         tag = self.found.tags[frame]
         if tag in ("html", "body"):
             return None
-        element = self.found.frames[frame]
         if tag in ("button", "menu"):
             return Reason.BOILERPLATE, f"inside {tag}"
         if tag == "header" and not self._in_article(frame):
             return Reason.BOILERPLATE, "inside the site header"
-        if is_hidden(element):
+        if self.found.hides(frame):
             return Reason.BOILERPLATE, "inside a hidden element"
-        names = self.found.names[frame]
-        if role := element.get("role"):
-            names = f"{names} {role}"
+        names = self.found.said(frame)
         return judge_container(names) if names else None
 
     def _in_article(self, frame: int) -> bool:
         """A header belongs to the article if it holds the headline or lies in the content."""
         starts, ends = self.found.starts, self.found.ends
         if self.headline is not None and starts[frame] <= self.headline < ends[frame]:
-            return self.found.frames[frame].find(".//nav") is None
+            return not self.found.holds_menu(frame)
         return self._inside_root(frame)
 
     def _by_place(self, image: RawImage) -> Judged:
@@ -347,10 +365,7 @@ class Judge:
             frame = self.found.parents[frame]
         if frame < 0 or self._holds_content(frame):
             return False
-        return any(
-            (anchor.get("href") or "").strip() == link and "".join(anchor.itertext()).strip()
-            for anchor in self.found.frames[frame].iter("a")
-        )
+        return self.found.links_to(frame, link)
 
     def _lead(self, image: RawImage, frame: int, kept: int, text: int, linked: str) -> Judged:
         """An image before the first kept text: near below the headline, or at the head of the
@@ -397,11 +412,7 @@ class Judge:
 
     def _headline(self) -> int | None:
         """The run of the last h1 before the second kept run, else of the first h1."""
-        heads = [
-            self.found.starts[frame]
-            for frame, tag in enumerate(self.found.tags)
-            if tag == "h1" and self.found.ends[frame] > self.found.starts[frame]
-        ]
+        heads = self.found.heads()
         if not heads:
             return None
         if not self.kept_order:

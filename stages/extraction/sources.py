@@ -79,6 +79,7 @@ _PLACEHOLDER = re.compile(
 _PIXELS = re.compile(r"^\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$", re.I)
 _STYLE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 _SVG = re.compile(r"\.svgz?(?:$|[?#])|^data:image/svg", re.I)
 
 
@@ -255,6 +256,21 @@ def image_sources(element: Any, base: str, preferred_width: int) -> Sources:
     if urls:
         return Sources(tuple(urls), raw=raw)
     return Sources((), "svg" if svg else _problem(raw), raw)
+
+
+def is_stand_in(element: Any) -> bool:
+    """Whether an AMP image is shown only until, or if not, the one around it is.
+
+    Source: https://amp.dev/documentation/guides-and-tutorials/develop/style_and_layout/placeholders
+    """
+    return element.tag.startswith("amp-") and (
+        element.get("fallback") is not None or element.get("placeholder") is not None
+    )
+
+
+def is_hidden(element: Any) -> bool:
+    """Whether an element hides itself."""
+    return element.get("hidden") is not None or bool(_HIDDEN.search(element.get("style") or ""))
 
 
 def _suits(media: str) -> bool:

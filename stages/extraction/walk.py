@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from schemas.document import Role
-from stages.extraction.sources import IMAGE_TAGS
+from stages.extraction.sources import IMAGE_TAGS, is_hidden
 
 
 def tag_set(text: str) -> frozenset[str]:
@@ -175,6 +175,31 @@ class Walk:
     lasts: list[int] = field(default_factory=list)
     links: list[int] = field(default_factory=list)
     captions: list[int] = field(default_factory=list)
+
+    # What the judge asks; see judge.Found.
+
+    def heads(self) -> list[int]:
+        return [
+            self.starts[frame]
+            for frame, tag in enumerate(self.tags)
+            if tag == "h1" and self.ends[frame] > self.starts[frame]
+        ]
+
+    def said(self, frame: int) -> str:
+        role = self.frames[frame].get("role")
+        return f"{self.names[frame]} {role}" if role else self.names[frame]
+
+    def hides(self, frame: int) -> bool:
+        return is_hidden(self.frames[frame])
+
+    def holds_menu(self, frame: int) -> bool:
+        return self.frames[frame].find(".//nav") is not None
+
+    def links_to(self, frame: int, href: str) -> bool:
+        return any(
+            (anchor.get("href") or "").strip() == href and "".join(anchor.itertext()).strip()
+            for anchor in self.frames[frame].iter("a")
+        )
 
 
 def walk(root: Any, max_elements: int, max_depth: int) -> Walk:

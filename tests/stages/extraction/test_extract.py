@@ -243,11 +243,9 @@ def test_text_blocks_and_their_roles(html, nodes):
     assert middle_of(run(page(html))) == nodes
 
 
-def assert_left_out(found, reason, engine):
+def assert_left_out(found, reason):
     (dropped,) = found.dropped
-    # What resiliparse drops, it drops without saying why.
-    unsaid = engine == "fast" and dropped.reason is Reason.OUTSIDE_MAIN_CONTENT
-    assert dropped.reason == reason or unsaid
+    assert dropped.reason == reason
 
 
 FURNITURE = [
@@ -276,9 +274,9 @@ FURNITURE = [
 
 
 @pytest.mark.parametrize(("html", "reason"), FURNITURE)
-def test_furniture_before_the_article_is_left_out_with_its_reason(html, reason, engine):
+def test_furniture_before_the_article_is_left_out_with_its_reason(html, reason):
     found = run(page("", before=html))
-    assert_left_out(found, reason, engine)
+    assert_left_out(found, reason)
     assert not [node for node in found.nodes if isinstance(node, Image)]
 
 
@@ -299,11 +297,9 @@ def test_furniture_before_the_article_is_left_out_with_its_reason(html, reason, 
         ('<div class="comments"><p>Nice!<img src="/s.jpg"></p></div>', "boilerplate"),
     ],
 )
-def test_furniture_after_the_article_is_left_out_with_its_reason(html, reason, engine):
-    if engine == "fast" and "Something else" in html:
-        pytest.skip("resiliparse keeps text after the article")
+def test_furniture_after_the_article_is_left_out_with_its_reason(html, reason):
     found = run(page("", after=html))
-    assert_left_out(found, reason, engine)
+    assert_left_out(found, reason)
     assert not [node for node in found.nodes if isinstance(node, Image)]
 
 
@@ -326,17 +322,13 @@ def test_a_large_picture_of_a_logo_is_content():
     assert image_of('<img src="/logo.png" width="600" height="400">').width == 600
 
 
-def test_body_classes_do_not_make_the_whole_page_furniture(engine):
-    if engine == "fast":
-        pytest.skip("resiliparse drops an article of such a class")
+def test_body_classes_do_not_make_the_whole_page_furniture():
     html = page('<img src="/x.jpg">').replace("<article>", '<article class="has-sidebar social">')
     found = run(html)
     assert [n.url for n in found.nodes if isinstance(n, Image)] == ["https://www.example.org/x.jpg"]
 
 
-def test_the_lead_image_under_the_headline_outside_the_text_container(engine):
-    if engine == "fast":
-        pytest.skip("resiliparse drops a short block before the text")
+def test_the_lead_image_under_the_headline_outside_the_text_container():
     found = run(
         '<html><body><div class="top"><h1>The headline of it</h1><figure><img src="/lead.jpg">'
         f'</figure><p class="byline">By A. Writer</p></div><div class="article-body"><p>{ONE}</p>'

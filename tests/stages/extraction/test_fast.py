@@ -89,8 +89,8 @@ def test_quotes_inside_a_tag():
 
 def test_the_main_element_with_the_headline_is_all_that_is_looked_at():
     html = (
-        f"<body><p>{ONE}</p><img src=a.jpg><main><h1>H</h1><p>{TWO}</p><img src=b.jpg></main>"
-        f"<p>{ONE}</p></body>"
+        f"<body><img src=a.jpg><p>{ONE * 3}</p><main><h1>H</h1><p>{TWO}</p><img src=b.jpg></main>"
+        f"<p>{ONE * 3}</p></body>"
     )
     found = extract(html, URL, config=FAST)
     assert images(found) == ["b.jpg"]
