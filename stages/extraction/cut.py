@@ -31,15 +31,16 @@ _TEX = re.compile(rb'<annotation[^>]*encoding="application/x-tex"[^>]*>([^<]*)',
 
 # What the scan stops at, by what is done there.
 _COMMENT, _RAW, _CUT, _IMAGE, _ABOUT, _TAG, _CLOSED = range(7)
+_RAW_TAGS = (b"script", b"style")
 _CUT_TAGS = (
     b"svg nav aside footer select iframe object video audio canvas template textarea button "
     b"datalist dialog noscript".split()
 )
 _KINDS = {
     b"!--": _COMMENT,
-    **dict.fromkeys((b"script", b"style"), _RAW),
+    **dict.fromkeys(_RAW_TAGS, _RAW),
     **dict.fromkeys(_CUT_TAGS, _CUT),
-    **dict.fromkeys((b"/" + tag for tag in (b"script", b"style", *_CUT_TAGS)), _CLOSED),
+    **{b"/" + tag: _CLOSED for tag in (*_RAW_TAGS, *_CUT_TAGS)},
     **dict.fromkeys(b"img image input amp-img amp-anim".split(), _IMAGE),
     **dict.fromkeys(b"meta link title base".split(), _ABOUT),
     **dict.fromkeys(b"math ruby html body".split(), _TAG),
@@ -54,6 +55,18 @@ _STOP = re.compile(
     rb"|t(?:emplate|extarea)|iframe|object|video|canvas|d(?:ialog|atalist)))(?=[\s/>]))"
     rb"|[A-Z]|/[A-Z])"
 )
+_RAW_ENDS = {
+    b"script": re.compile(rb"</[Ss][Cc][Rr][Ii][Pp][Tt](?=[\s/>])"),
+    b"style": re.compile(rb"</[Ss][Tt][Yy][Ll][Ee](?=[\s/>])"),
+}
+# What to stop at in an element that is cut: images, its end, and what may hold such tags as text.
+_INSIDE = {
+    tag: re.compile(
+        rb"<(?:(!--|script(?=[\s/>]))|(/%b(?=[\s/>]))"
+        rb"|((?:img|image|input|amp-img|amp-anim)(?=[\s/>]))|/?[A-Z])" % tag
+    )
+    for tag in _CUT_TAGS
+}
 # Of the meta elements, those that the metadata is read from; the common form, and any.
 _PLAIN_META = re.compile(
     rb"<meta\s+(property|name|itemprop)=\"([^\"<>]*)\"\s+content=\"([^\"<>]*)\"\s*/?>"
@@ -65,6 +78,9 @@ _NAME_END = re.compile(rb"<[^\s/>]*")
 _ATTRIBUTE = re.compile(
     r"([^\s=>\"'/<][^\s=>/]*)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+)))?"
 )
+# The common form: in lower case and double quotes, without character references.
+_PLAIN_ATTRIBUTES = re.compile(r"(?:\s+[a-z0-9_:-]+=\"[^\"&]*\")*+\s*/?")
+_PLAIN_ATTRIBUTE = re.compile(r"([a-z0-9_:-]+)=\"([^\"]*)\"")
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|([A-Za-z][A-Za-z0-9]*+(?:;|(?!=))))")
 
 
@@ -113,8 +129,14 @@ class Tag:
 
 
 def read_attributes(written: str) -> dict[str, str]:
-    """The attributes of a tag, by their names in lower case."""
-    found: dict[str, str] = {}
+    """The attributes of a tag, by their names in lower case; of a name's values the first."""
+    if _PLAIN_ATTRIBUTES.fullmatch(written):
+        pairs = _PLAIN_ATTRIBUTE.findall(written)
+        found: dict[str, str] = dict(pairs)
+        if len(found) < len(pairs):
+            found.update(reversed(pairs))
+        return found
+    found = {}
     for name, one, two, bare in _ATTRIBUTE.findall(written):
         value = one or two or bare
         found.setdefault(name.lower(), _unescape_value(value) if "&" in value else value)
@@ -152,16 +174,14 @@ def cut(page: bytes, errors: str = "strict") -> Cut:
     """
     if _HIDDEN in page:
         page = page.translate(_BLANK_CONTROL)
-    return _cut(page, page, errors, {}) or _cut(page, page.lower(), errors, {})  # type: ignore[return-value]
+    return _cut(page, page, errors) or _cut(page, page.lower(), errors)  # type: ignore[return-value]
 
 
-def _cut(source: bytes, low: bytes, errors: str, unclosed: dict[bytes, int]) -> Cut | None:
+def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
     """Cuts the page.
 
     Args:
       source, low: the page, and what its tags are looked for in.
-      unclosed: elements to cut that are not closed, with where the first of them starts. They are
-        not cut: they would take the rest of the page with them.
 
     Returns:
       None for a page with tags in capitals that `low` does not have in lower case.
@@ -169,72 +189,62 @@ def _cut(source: bytes, low: bytes, errors: str, unclosed: dict[bytes, int]) -> 
     out: list[bytes] = []
     root = Tag("html", "")
     about: list[Tag] = []
-    images: list[bytes] = []  # in the element that is cut
     shadows = 0
     in_body = False
+    images: list[bytes] = []  # in the element that is cut
+    unclosed: set[bytes] = set()
     # What is before `at` is in `out` or left out; no tag begins before `past`.
     at = past = 0
-    # The element that is cut, its end tag and where it starts; the element that a script lies in.
-    name_cut = end_tag = script = b""
-    cut_start = 0
-    for match in _STOP.finditer(low):
+    search = _STOP.search
+    while match := search(low, past):
         start = match.start()
-        if start < past:
-            continue
         name = match[1]
         if name is None:
-            raw = name_cut in (b"script", b"style")
-            if not raw or low[start + 1 : start + 1 + len(end_tag)].lower() == end_tag:
-                return None
-            continue
+            return None
         group = _KINDS[name]
-        if end_tag:
-            if name == end_tag:
-                past = low.find(b">", start) + 1 or len(low)
-                if name_cut == b"script":
-                    opened = low.find(b">", cut_start)
-                    if low.find(b"ld+json", cut_start, opened) > 0:
-                        text = _decode(source[opened + 1 : start])
-                        about.append(_tag(source[cut_start : opened + 1], "script", text))
-                    elif not script and low.find(b"math/tex", cut_start, opened) > 0:
-                        is_block = low.find(b"mode=display", cut_start, opened) > 0
-                        out.append(_delimited(source[opened + 1 : start].strip(), is_block))
-                elif name_cut == b"footer" or name_cut == b"aside":
-                    about += _licences(source, cut_start, start)
-                name_cut, end_tag = script, b"/" + script if script else b""
-                script = b""
-                if not end_tag:
-                    at = past
-                    if images or name == b"/nav":
-                        out += [b"<%b%b>" % (_HIDDEN, name[1:]), *images, b"</%b>" % _HIDDEN]
-                        images.clear()
-            elif name_cut == b"script" or name_cut == b"style":
-                pass
-            elif group == _COMMENT:
-                past = _comment_end(low, start)
-            elif name == b"script" and start < unclosed.get(name, len(low)):
-                script, name_cut, end_tag, cut_start = name_cut, name, b"/script", start
-            elif group == _IMAGE:
-                tag = _whole_tag(source, start)
-                past = start + len(tag)
-                images.append(tag)
-            continue
         if group == _IMAGE:
             past = start + len(_whole_tag(source, start))
             continue
         if start > at:
             out.append(source[at:start])
-        if group <= _CUT and group != _COMMENT:
+        if group == _COMMENT:
+            ended = _COMMENT_END.search(low, start + 2)  # `<!-->` is a whole comment
+            at = ended.end() if ended else len(low)
+        elif group == _RAW:
             at = match.end()
-            if start >= unclosed.get(name, len(low)):
+            if name in unclosed or not (ended := _RAW_ENDS[name].search(low, at)):
+                unclosed.add(name)
                 out.append(source[start:at])
-            elif name == b"template" and low.find(b"shadowrootmode", at, low.find(b">", at)) > 0:
+            else:
+                opened = low.find(b">", start) + 1
+                at = low.find(b">", ended.end()) + 1 or len(low)
+                if name == b"script" and opened - start > len(b"<script>"):
+                    if low.find(b"ld+json", start, opened) > 0:
+                        text = _decode(source[opened : ended.start()])
+                        about.append(_tag(source[start:opened], "script", text))
+                    elif low.find(b"math/tex", start, opened) > 0:
+                        is_block = low.find(b"mode=display", start, opened) > 0
+                        out.append(_delimited(source[opened : ended.start()].strip(), is_block))
+        elif group == _CUT:
+            at = match.end()
+            if name == b"template" and low.find(b"shadowrootmode", at, low.find(b">", at)) > 0:
                 out.append(b"<div")  # shown in place of what holds it
                 shadows += 1
+            elif name in unclosed:
+                out.append(source[start:at])
+            elif (end_tag := _end_of(source, low, name, at, images)) is None:
+                return None
+            elif end_tag < 0:
+                # It would take the rest of the page with it.
+                unclosed.add(name)
+                out.append(source[start:at])
             else:
-                name_cut, end_tag, cut_start = name, b"/" + name, start
-        elif group == _COMMENT:
-            at = _comment_end(low, start)
+                at = low.find(b">", end_tag) + 1 or len(low)
+                if images or name == b"nav":
+                    out += [b"<%b%b>" % (_HIDDEN, name), *images, b"</%b>" % _HIDDEN]
+                if name == b"footer" or name == b"aside":
+                    about += _licences(source, start, end_tag)
+            images.clear()
         elif group == _CLOSED:
             at = low.find(b">", start) + 1 or len(low)
             if shadows and name == b"/template":
@@ -275,15 +285,33 @@ def _cut(source: bytes, low: bytes, errors: str, unclosed: dict[bytes, int]) -> 
                 in_body = True
                 out = [_IN_HEAD if part == _IN_NOSCRIPT else part for part in out]
         past = at
-    if end_tag:
-        # What was not closed is read as if it had not been there.
-        first = min(cut_start, unclosed.get(name_cut, cut_start))
-        return _cut(source, low, errors, {**unclosed, name_cut: first})
     out.append(source[at:])
     kept = b"".join(out)
     about += _licences(kept, 0, len(kept))
     root.sources = about
     return Cut(kept.decode("utf-8", errors), source is not low, root)
+
+
+def _end_of(source: bytes, low: bytes, name: bytes, start: int, images: list[bytes]) -> int | None:
+    """Where the end tag of an element is, -1 if there is none, None where a tag in capitals comes
+    before. Adds the tags of its images."""
+    search = _INSIDE[name].search
+    while match := search(low, start):
+        start = match.start()
+        if match[1]:
+            end = _COMMENT_END if match[1] == b"!--" else _RAW_ENDS[b"script"]
+            if not (ended := end.search(low, start + 2)):
+                break
+            start = ended.end()
+        elif match[2]:
+            return start
+        elif match[3]:
+            tag = _whole_tag(source, start)
+            start += len(tag)
+            images.append(tag)
+        else:
+            return None
+    return -1
 
 
 def _decode(text: bytes) -> str:
@@ -299,11 +327,6 @@ def _whole_tag(source: bytes, start: int) -> bytes:
         return match[0]
     end = source.find(b">", start)
     return source[start : end + 1] if end >= 0 else source[start:]
-
-
-def _comment_end(source: bytes, start: int) -> int:
-    end = _COMMENT_END.search(source, start + 2)  # `<!-->` is a whole comment
-    return end.end() if end else len(source)
 
 
 def _licences(source: bytes, at: int, end: int) -> list[Tag]:

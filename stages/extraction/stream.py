@@ -34,8 +34,11 @@ HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 # Elements of text that hold no others, and boundaries that hold nothing.
 _TEXTS = HEADINGS | {"p", "caption"}
 _BOUNDARIES = tag_set("hr legend option optgroup tbody tfoot thead html body head")
-_LINK, _LINK_END, _LINE, _OPEN, _CLOSE, _TEXT, _TEXT_END, _BOUNDARY, _IMAGE, _PICTURE, _SOURCE, \
-    _PICTURE_END, _HIDE, _HIDE_END, _TIME = range(1, 16)  # fmt: skip
+# What is done at a tag; the first ones end a run. Of the elements with an extent, those that say
+# what the text in them is are told apart.
+_OPEN, _CLOSE, _TEXT, _TEXT_END, _TELL, _PICTURE, _PICTURE_END, _BOUNDARY = range(8)
+_INLINE, _LINK, _LINK_END, _LINE, _IMAGE, _SOURCE, _HIDE, _HIDE_END, _TIME = range(8, 17)
+_TELLING = tag_set("li dd dt td th tr table pre listing xmp plaintext blockquote figcaption")
 _FRAMES = (BLOCK_TAGS | FURNITURE_TAGS) - _TEXTS - _BOUNDARIES - {"picture"}
 _KINDS = {
     "a": _LINK,
@@ -46,9 +49,10 @@ _KINDS = {
     "source": _SOURCE,
     "time": _TIME,
     f"/{HIDDEN}": _HIDE_END,
-    **{tag: _OPEN for tag in _FRAMES},
+    **dict.fromkeys(_FRAMES, _OPEN),
+    **dict.fromkeys(_TELLING, _TELL),
     **{f"/{tag}": _CLOSE for tag in _FRAMES},
-    **{tag: _TEXT for tag in _TEXTS},
+    **dict.fromkeys(_TEXTS, _TEXT),
     **{f"/{tag}": _TEXT_END for tag in _TEXTS},
     **{slash + tag: _BOUNDARY for tag in _BOUNDARIES for slash in ("", "/")},
     **dict.fromkeys((*IMAGE_TAGS, "input"), _IMAGE),
@@ -156,7 +160,14 @@ def read_stream(html: str, folded: bool) -> Stream:
     add_run, add_size, add_linked = runs.append, out.sizes.append, out.linked.append
     add_run_frame, add_run_tag = out.run_frames.append, out.run_tags.append
     add_run_block = out.run_blocks.append
-    kind_of, ended_by = _KINDS.get, _ENDED_BY.get
+    add_frame, add_tag, add_parent = frames.append, tags.append, parents.append
+    add_role, add_row, add_start, add_end = roles.append, rows.append, starts.append, ends.append
+    add_image_start, add_image_end, add_link = (
+        image_starts.append,
+        image_ends.append,
+        out.links.append,
+    )
+    kind_of, ended_by, role_of = _KINDS.get, _ENDED_BY.get, _ROLES.get
     parts: list[str] = []
     tag = ""
     frame = -1
@@ -194,20 +205,19 @@ def read_stream(html: str, folded: bool) -> Stream:
             add_run_block(block)
         linked_before = linked
 
-    def open_frame(name: str, written: str) -> None:
+    def open_frame(name: str, written: str, role: Role | None, row: int) -> None:
         nonlocal frame, tag
-        role, row = (roles[frame], rows[frame]) if frame >= 0 else (None, -1)
-        parents.append(frame)
+        add_parent(frame)
         frame = len(tags)
         tag = name
-        frames.append(written)
-        tags.append(name)
-        roles.append(_ROLES.get(name, role))
-        rows.append(frame if name == "tr" else -1 if name == "table" else row)
-        starts.append(len(runs))
-        image_starts.append(len(images))
-        ends.append(-1)
-        image_ends.append(-1)
+        add_frame(written)
+        add_tag(name)
+        add_role(role)
+        add_row(row)
+        add_start(len(runs))
+        add_image_start(len(images))
+        add_end(-1)
+        add_image_end(-1)
 
     def close_frame() -> None:
         nonlocal frame, tag, link
@@ -236,7 +246,7 @@ def read_stream(html: str, folded: bool) -> Stream:
         if shown:
             shown_at = at
 
-    open_frame("html", "")
+    open_frame("html", "", None, -1)
     pieces = _TAG.split(html)
     names = pieces[1::3]
     if folded:
@@ -247,65 +257,15 @@ def read_stream(html: str, folded: bool) -> Stream:
             parts.append(text)
             if link is not None:
                 linked += len(text)
-        kind = kind_of(name)
-        if kind is None:
-            if captioned:
-                if _CAPTION in written:
-                    if parts:
-                        flush()
-                    open_frame(name, written)
-                    out.captions.append(frame)
-                elif name[0] == "/" and name[1:] == tags[frame]:
-                    if parts:
-                        flush()
-                    close_frame()
-        elif kind == _LINK:
-            link = written if "href" in written else None
-            link_frame, linked_at = frame, linked
-        elif kind == _LINK_END:
-            if link is not None and linked > linked_at:
-                out.links.append((len(runs) if parts else len(runs) - 1, link))
-            link = None
-        elif kind == _LINE:
-            if parts:
-                last = parts[-1] if len(parts) == 1 or not parts[-1].isspace() else parts[-2]
-                if last is _BREAK:  # two line breaks end a paragraph
-                    flush()
-                    block += 1
-                    tag = "br"
-                else:
-                    parts.append(_BREAK)
-                    broken = True
-        elif kind == _IMAGE:
-            if name != "input":
-                add_image(Tag(name, written, "", picture), at)
-            elif "image" in written.lower():
-                element = Tag(name, written)
-                if (element.get("type") or "").lower() == "image":
-                    add_image(element, at)
-        elif kind == _SOURCE:
-            if picture is not None:
-                picture.sources.append(Tag(name, written))
-        elif kind == _TIME:
-            if "pubdate" in written or "datePublished" in written:
-                out.times.append(Tag(name, written))
-        elif kind == _HIDE:
-            hidden = name[1:]
-            if hidden == "nav":
-                out.menus.append(frame)
-        elif kind == _HIDE_END:
-            hidden = ""
-        else:
+        kind = kind_of(name, _INLINE)
+        if kind <= _BOUNDARY:
             if parts:
                 flush()
             block += 1
             if kind == _OPEN:
-                if ended := ended_by(name):
-                    while tags[frame] in ended:
-                        close_frame()
-                open_frame(name, written)
-                if captioned and (_CAPTION in written or name == "figcaption"):
-                    out.captions.append(frame)
+                if captioned and _CAPTION in written:
+                    out.captions.append(len(tags))
+                open_frame(name, written, roles[frame], rows[frame])
             elif kind == _CLOSE:
                 name = name[1:]
                 if tags[frame] == name:
@@ -324,8 +284,8 @@ def read_stream(html: str, folded: bool) -> Stream:
                 if name == "h1":
                     out.headlines.append([len(runs), -1])
                 elif captioned and _CAPTION in written:
-                    open_frame(name, written)
-                    out.captions.append(frame)
+                    out.captions.append(len(tags))
+                    open_frame(name, written, roles[frame], rows[frame])
             elif kind == _TEXT_END:
                 if tags[frame] == name[1:]:
                     close_frame()
@@ -333,8 +293,16 @@ def read_stream(html: str, folded: bool) -> Stream:
                     tag = tags[frame]
                     if name == "/h1" and out.headlines:
                         out.headlines[-1][1] = len(runs)
+            elif kind == _TELL:
+                if ended := ended_by(name):
+                    while tags[frame] in ended:
+                        close_frame()
+                if captioned and (_CAPTION in written or name == "figcaption"):
+                    out.captions.append(len(tags))
+                row = len(tags) if name == "tr" else -1 if name == "table" else rows[frame]
+                open_frame(name, written, role_of(name, roles[frame]), row)
             elif kind == _PICTURE:
-                open_frame(name, written)
+                open_frame(name, written, roles[frame], rows[frame])
                 picture = Tag(name, written)
                 picture_images = len(images)
             elif kind == _PICTURE_END:
@@ -345,6 +313,52 @@ def read_stream(html: str, folded: bool) -> Stream:
                     close_frame()
             else:
                 tag = tags[frame]
+        elif kind == _INLINE:
+            if captioned:
+                if _CAPTION in written:
+                    if parts:
+                        flush()
+                    out.captions.append(len(tags))
+                    open_frame(name, written, roles[frame], rows[frame])
+                elif name[0] == "/" and name[1:] == tags[frame]:
+                    if parts:
+                        flush()
+                    close_frame()
+        elif kind == _LINK:
+            link = written if "href" in written else None
+            link_frame, linked_at = frame, linked
+        elif kind == _LINK_END:
+            if link is not None and linked > linked_at:
+                add_link((len(runs) if parts else len(runs) - 1, link))
+            link = None
+        elif kind == _IMAGE:
+            if name != "input":
+                add_image(Tag(name, written, "", picture), at)
+            elif "image" in written.lower():
+                element = Tag(name, written)
+                if (element.get("type") or "").lower() == "image":
+                    add_image(element, at)
+        elif kind == _LINE:
+            if parts:
+                last = parts[-1] if len(parts) == 1 or not parts[-1].isspace() else parts[-2]
+                if last is _BREAK:  # two line breaks end a paragraph
+                    flush()
+                    block += 1
+                    tag = "br"
+                else:
+                    parts.append(_BREAK)
+                    broken = True
+        elif kind == _SOURCE:
+            if picture is not None:
+                picture.sources.append(Tag(name, written))
+        elif kind == _HIDE:
+            hidden = name[1:]
+            if hidden == "nav":
+                out.menus.append(frame)
+        elif kind == _HIDE_END:
+            hidden = ""
+        elif "pubdate" in written or "datePublished" in written:
+            out.times.append(Tag(name, written))
     if pieces[-1]:
         parts.append(pieces[-1])
     if parts:
