@@ -24,6 +24,8 @@ _ABOUT_LINK = re.compile(rb"canonical|license")
 # So many places that speak of a licence are looked at, each with so many bytes before it.
 _MARKS = 10
 _NEAR = 1_000
+# Longer titles, formulas and ruby texts are none: their end tag is missing.
+_MAX_TITLE, _MAX_INLINE = 10_000, 50_000
 _COMMENT_END = re.compile(rb"--!?>")
 # What says how to read the characters of a ruby element.
 _READING = re.compile(rb"<r[pt]\b[^>]*>.*?(?:</r[pt]>|(?=<r[bpt]\b)|\Z)|</?rb>", re.I | re.DOTALL)
@@ -112,7 +114,10 @@ class Tag:
         return self._attributes
 
     def get(self, name: str) -> str | None:
-        return self.attrib.get(name)
+        found = self._attributes
+        if found is None:
+            found = self._attributes = read_attributes(self.written)
+        return found.get(name)
 
     def values(self) -> list[str]:
         return list(self.attrib.values())
@@ -139,11 +144,11 @@ def read_attributes(written: str) -> dict[str, str]:
     found = {}
     for name, one, two, bare in _ATTRIBUTE.findall(written):
         value = one or two or bare
-        found.setdefault(name.lower(), _unescape_value(value) if "&" in value else value)
+        found.setdefault(name.lower(), unescape_value(value) if "&" in value else value)
     return found
 
 
-def _unescape_value(text: str) -> str:
+def unescape_value(text: str) -> str:
     """The value of an attribute, in which `&copy=` is a parameter and no copyright sign.
 
     Source: HTML Standard, 13.2.5.73 "Named character reference state".
@@ -256,7 +261,7 @@ def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
                 if meta := _meta(source, low, start, at):
                     about.append(meta)
             elif name == b"title":
-                end = low.find(b"</title", at)
+                end = low.find(b"</title", at, at + _MAX_TITLE)
                 if end > 0:
                     about.append(Tag("title", "", _text(source[at:end])))
                     at = end + 8
@@ -268,14 +273,14 @@ def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
             tag = _whole_tag(source, start)
             at = start + len(tag)
             if name == b"math":
-                end = low.find(b"</math>", start)
+                end = low.find(b"</math>", start, start + _MAX_INLINE)
                 if end > 0 and (tex := _tex(source[at:end], _tag(tag, "math"))):
                     out.append(tex)
                     at = end + 7
                 else:
                     out.append(tag)
             elif name == b"ruby":
-                end = low.find(b"</ruby", at)
+                end = low.find(b"</ruby", at, at + _MAX_INLINE)
                 if end > 0:
                     out.append(_READING.sub(b"", source[at:end]))
                     at = low.find(b">", end) + 1 or len(low)
@@ -286,10 +291,8 @@ def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
                 out = [_IN_HEAD if part == _IN_NOSCRIPT else part for part in out]
         past = at
     out.append(source[at:])
-    kept = b"".join(out)
-    about += _licences(kept, 0, len(kept))
     root.sources = about
-    return Cut(kept.decode("utf-8", errors), source is not low, root)
+    return Cut(b"".join(out).decode("utf-8", errors), source is not low, root)
 
 
 def _end_of(source: bytes, low: bytes, name: bytes, start: int, images: list[bytes]) -> int | None:
@@ -349,7 +352,7 @@ def _meta(source: bytes, low: bytes, start: int, end: int) -> Tag | None:
         if name.lower().strip() not in READ_NAMES:
             return None
         tag = Tag("meta", "")
-        tag._attributes = {kind.decode(): _decode(name), "content": _unescape_value(_decode(value))}
+        tag._attributes = {kind.decode(): _decode(name), "content": unescape_value(_decode(value))}
         return tag
     if READ_NAMES.isdisjoint(_META_NAME.findall(low, start, end)):
         return None

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import lxml.html
 from lxml import etree
@@ -75,8 +75,7 @@ _MAX_CAPTION = 1_000
 _CAPTION_LEVELS = 4
 
 
-@dataclass(frozen=True)
-class DroppedImage:
+class DroppedImage(NamedTuple):
     """An image element that is no node. `place`: its number among the page's image elements;
     `image.url` is what the page wrote where no URL could be made of it."""
 
@@ -262,21 +261,26 @@ def assemble(
     """
     sources: dict[int, Sources] = {}
 
+    copies_of: dict[int, list[int]] = {}
+    for copy, original in copies.items():
+        copies_of.setdefault(original, []).append(copy)
+
     def sources_of(number: int) -> Sources:
         if number not in sources:
             element = found.images[number].element
-            sources[number] = image_sources(element, base, config.preferred_width)
+            said = image_sources(element, base, config.preferred_width)
+            for copy in copies_of.get(number, ()):
+                # It knows the URL where a script was to fill in the original's.
+                more = image_sources(found.images[copy].element, base, config.preferred_width)
+                urls = dict.fromkeys((*said.urls, *more.urls))
+                said = Sources(tuple(urls), said.problem, said.raw)
+            sources[number] = said
         return sources[number]
 
     sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
     judge = Judge(found, kept, caption_runs, lead_urls, config.min_side)
-    for copy, original in copies.items():
-        # The noscript copy knows the URL where a script was to fill in the original's.
-        first, second = sources_of(original), sources_of(copy)
-        merged = dict.fromkeys((*first.urls, *second.urls))
-        sources[original] = Sources(tuple(merged), first.problem, first.raw)
     verdicts: list[tuple[Reason | None, str]] = []
     seen: set[str] = set()
     shown: tuple[int, int] = (-1, -1)  # place among the kept runs and number of the last one kept

@@ -5,8 +5,6 @@ walk.py makes of a tree, prose.py chooses the main content, and the images are j
 placed as by the accurate engine.
 """
 
-import re
-
 from schemas.document import Image, Node, Role, Text
 from stages.extraction.charset import decode, is_told_by_bytes
 from stages.extraction.config import ExtractionConfig
@@ -19,13 +17,6 @@ from stages.extraction.stream import HEADINGS, Stream, read_stream
 from stages.extraction.urls import absolute
 from stages.extraction.walk import TooComplex
 
-# Fewer elements cannot lie deep enough to cost anything.
-_SURELY_FLAT = 4_000
-# Elements whose end tag may be left out do not nest, whatever is left out.
-_NESTING = re.compile(
-    r"<(/?)(?!(?:p|li|d[dt]|t[rdh]|thead|tbody|tfoot|option|optgroup|r[bpt]|colgroup|col|br|hr|img"
-    r"|input|meta|link|source|wbr|area|base|embed|track|param|html|head|body)[\s>/])[a-z]"
-)
 _LABEL = 100
 
 
@@ -38,13 +29,12 @@ def extract_fast(
       TooComplex: the page is deeper or larger than the limits.
     """
     page = _read(body, content_type)
-    _check(page.html, config)
-    found = read_stream(page.html, page.folded)
+    found = read_stream(page.html, page.folded, config.max_elements, config.max_depth)
     about = page.root.sources
     base = next((u for b in about if b.tag == "base" and (u := absolute(url, b.get("href")))), url)
     for start, end in found.headlines:
         about.append(Tag("h1", "", " ".join(found.runs[start:end])))
-    about += found.times
+    about += found.about
     data = linked_data(tag for tag in about if tag.tag == "script")
     metadata = read_metadata(page.root, data, base)
     kept = main_runs(found)
@@ -65,29 +55,6 @@ def _read(body: bytes | str, content_type: str) -> Cut:
         except UnicodeError:
             pass
     return cut(decode(raw, content_type).encode("utf-8", "replace"), "replace")
-
-
-def _check(html: str, config: ExtractionConfig) -> None:
-    if html.count("<") <= _SURELY_FLAT:
-        return
-    low = html.lower()
-    if (depth := _depth(low, config.max_depth)) > config.max_depth:
-        raise TooComplex("too_deep", depth)
-    elements = low.count("<") - low.count("</")
-    if elements > config.max_elements:
-        raise TooComplex("too_many_elements", elements)
-
-
-def _depth(low: str, most: int) -> int:
-    """How deep elements are nested that have to be closed; counting stops beyond `most`."""
-    depth = deepest = 0
-    for tag in _NESTING.finditer(low):
-        depth += -1 if tag[1] else 1
-        if depth > deepest:
-            deepest = depth
-            if depth > most:
-                break
-    return deepest
 
 
 def _build(found: Stream, kept: set[int], images: dict[int, Image]) -> list[Node]:

@@ -341,7 +341,7 @@ def declared_size(element: Any) -> tuple[int | None, int | None]:
         for name, value in _STYLE.findall(style):
             sizes[name.lower()] = int(value)
     for name in ("width", "height"):
-        if match := _PIXELS.match(element.get(name) or ""):
+        if (said := element.get(name)) and (match := _PIXELS.match(said)):
             sizes[name] = int(match[1])
     # A zero is a script's "not yet known"; two of them hide a beacon.
     if sizes.get("width") == sizes.get("height") == 0:

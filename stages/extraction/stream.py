@@ -8,12 +8,20 @@ between two block boundaries or images.
 import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import unescape
 
 from schemas.document import Role
-from stages.extraction.cut import HIDDEN, Tag, read_attributes
+from stages.extraction.cut import HIDDEN, Tag, unescape_value
 from stages.extraction.sources import IMAGE_TAGS, is_hidden, is_stand_in
-from stages.extraction.walk import BLOCK_TAGS, FURNITURE_TAGS, SKIPPED_TAGS, RawImage, tag_set
+from stages.extraction.walk import (
+    BLOCK_TAGS,
+    FURNITURE_TAGS,
+    SKIPPED_TAGS,
+    RawImage,
+    TooComplex,
+    tag_set,
+)
 
 # A tag with its quoted values; where a quote is not closed, up to the next ">". What else begins
 # with "<" is text.
@@ -27,6 +35,13 @@ _CAPTION = "aption"
 _BREAK = "\x03"
 # So many open elements are looked at for the one that an end tag closes.
 _REACH = 16
+# Fewer tags cannot lie deep enough to cost anything.
+_SURELY_FLAT = 4_000
+# Elements that are empty, or whose end tag may be left out; whatever is, they do not nest.
+_NOT_NESTING = tag_set(
+    "p li dd dt tr td th thead tbody tfoot option optgroup rb rp rt colgroup col br hr img input "
+    "meta link source wbr area base embed track param html head body"
+)
 # Tags that a loader may wrap around an image before its noscript copy comes.
 _WRAPPERS = 8
 
@@ -93,7 +108,7 @@ class Stream:
       captions: frames that call themselves a caption.
       links: (run, attributes) of the links with text.
       headlines: half-open ranges of the runs in h1 elements.
-      times: time elements that may date the page.
+      about: links that may name the licence, and time elements that may date the page.
       menus: frames around nav elements.
     """
 
@@ -117,7 +132,7 @@ class Stream:
     captions: list[int] = field(default_factory=list)
     links: list[tuple[int, str]] = field(default_factory=list)
     headlines: list[list[int]] = field(default_factory=list)
-    times: list[Tag] = field(default_factory=list)
+    about: list[Tag] = field(default_factory=list)
     menus: list[int] = field(default_factory=list)
 
     # What the judge asks; see judge.Found.
@@ -146,11 +161,14 @@ class Stream:
         return any(_href(written) == href for _, written in self.links[first:last])
 
 
-def read_stream(html: str, folded: bool) -> Stream:
+def read_stream(html: str, folded: bool, max_elements: int, max_depth: int) -> Stream:
     """Reads the tags of a page.
 
     Args:
       folded: whether it has tags in capitals.
+
+    Raises:
+      TooComplex: more elements or depth than the limits.
     """
     out = Stream()
     runs, images = out.runs, out.images
@@ -251,6 +269,8 @@ def read_stream(html: str, folded: bool) -> Stream:
     names = pieces[1::3]
     if folded:
         names = [name.lower() for name in names]
+    if len(names) > _SURELY_FLAT:
+        _check(names, max_elements, max_depth)
     pairs = zip(pieces[::3], names, pieces[2::3], strict=False)  # the last text has no tag
     for at, (text, name, written) in enumerate(pairs):
         if text and (parts or not text.isspace()):
@@ -325,6 +345,8 @@ def read_stream(html: str, folded: bool) -> Stream:
                         flush()
                     close_frame()
         elif kind == _LINK:
+            if "license" in written:
+                out.about.append(Tag(name, written))
             link = written if "href" in written else None
             link_frame, linked_at = frame, linked
         elif kind == _LINK_END:
@@ -358,7 +380,7 @@ def read_stream(html: str, folded: bool) -> Stream:
         elif kind == _HIDE_END:
             hidden = ""
         elif "pubdate" in written or "datePublished" in written:
-            out.times.append(Tag(name, written))
+            out.about.append(Tag(name, written))
     if pieces[-1]:
         parts.append(pieces[-1])
     if parts:
@@ -372,6 +394,24 @@ def read_stream(html: str, folded: bool) -> Stream:
     return out
 
 
+def _check(names: list[str], max_elements: int, max_depth: int) -> None:
+    """Raises TooComplex where elements are too many, or nested too deep of those that have to be
+    closed."""
+    depth = elements = 0
+    for name in names:
+        if name[0] == "/":
+            if depth and name[1:] not in _NOT_NESTING:
+                depth -= 1
+        else:
+            elements += 1
+            depth += name not in _NOT_NESTING
+            if depth > max_depth:
+                raise TooComplex("too_deep", depth)
+    if elements > max_elements:
+        raise TooComplex("too_many_elements", elements)
+
+
+@lru_cache(maxsize=20_000)
 def names_of(written: str) -> str:
     """The class, id and role among attributes as one text."""
     return " ".join([one or two or bare for one, two, bare in _NAMES.findall(written)])
@@ -379,4 +419,7 @@ def names_of(written: str) -> str:
 
 def _href(written: str) -> str:
     match = _HREF.search(written)
-    return read_attributes(match[0]).get("href", "").strip() if match else ""
+    if not match:
+        return ""
+    href = (match[1] or match[2] or match[3] or "").strip()
+    return unescape_value(href) if "&" in href else href

@@ -40,7 +40,7 @@ def absolute(base: str, url: str | None) -> str:
     """
     if not url or len(url := url.strip()) > MAX_URL or not url or url[0] == "#":
         return ""
-    if not _DOT_SEGMENT.search(url):
+    if not ("/." in url or "%2" in url) or not _DOT_SEGMENT.search(url):
         if _PLAIN.fullmatch(url):
             return url
         if _PLAIN_PATH.fullmatch(url) and (origin := _ORIGIN.match(base)):
