@@ -198,6 +198,16 @@ def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
     in_body = False
     images: list[bytes] = []  # in the element that is cut
     unclosed: set[bytes] = set()
+    ends: dict[bytes, int] = {}
+
+    def next_end(name: bytes, start: int) -> int:
+        """Where the next end tag is, beyond the page if there is none; looked for once."""
+        end = ends.get(name, 0)
+        if end < start:
+            end = low.find(b"</%b>" % name, start)
+            ends[name] = end = end if end >= 0 else 2 * len(low) + _MAX_INLINE
+        return end
+
     # What is before `at` is in `out` or left out; no tag begins before `past`.
     at = past = 0
     search = _STOP.search
@@ -261,10 +271,10 @@ def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
                 if meta := _meta(source, low, start, at):
                     about.append(meta)
             elif name == b"title":
-                end = low.find(b"</title", at, at + _MAX_TITLE)
-                if end > 0:
+                end = next_end(name, at)
+                if end - at < _MAX_TITLE:
                     about.append(Tag("title", "", _text(source[at:end])))
-                    at = end + 8
+                    at = end + len(b"</title>")
             elif name == b"base":
                 about.append(_tag(_whole_tag(source, start), "base"))
             elif _ABOUT_LINK.search(low, start, at):
@@ -273,17 +283,17 @@ def _cut(source: bytes, low: bytes, errors: str) -> Cut | None:
             tag = _whole_tag(source, start)
             at = start + len(tag)
             if name == b"math":
-                end = low.find(b"</math>", start, start + _MAX_INLINE)
-                if end > 0 and (tex := _tex(source[at:end], _tag(tag, "math"))):
+                end = next_end(name, at)
+                if end - at < _MAX_INLINE and (tex := _tex(source[at:end], _tag(tag, "math"))):
                     out.append(tex)
-                    at = end + 7
+                    at = end + len(b"</math>")
                 else:
                     out.append(tag)
             elif name == b"ruby":
-                end = low.find(b"</ruby", at, at + _MAX_INLINE)
-                if end > 0:
+                end = next_end(name, at)
+                if end - at < _MAX_INLINE:
                     out.append(_READING.sub(b"", source[at:end]))
-                    at = low.find(b">", end) + 1 or len(low)
+                    at = end + len(b"</ruby>")
             elif name == b"html":
                 root = _tag(tag, "html")
             elif not in_body:
