@@ -347,7 +347,8 @@ def read_stream(html: str, folded: bool, max_elements: int, max_depth: int) -> S
         elif kind == _LINK:
             if "license" in written:
                 out.about.append(Tag(name, written))
-            link = written if "href" in written else None
+            is_link = "href" in written or (folded and "href" in written.lower())
+            link = written if is_link else None
             link_frame, linked_at = frame, linked
         elif kind == _LINK_END:
             if link is not None and linked > linked_at:

@@ -102,13 +102,62 @@ def test_the_main_element_with_the_headline_is_all_that_is_looked_at():
 
 def test_labels_before_the_headline_and_headings_at_the_end_go():
     found = run("<h2>Sub</h2>", before="<p>Breaking news</p>", after="<h3>Follow us</h3>")
-    texts = [node for node in found.nodes if isinstance(node, Text)]
-    assert [text.role for text in texts] == [
+    assert [node.role for node in found.nodes if isinstance(node, Text)] == [
         Role.HEADING,
         Role.PARAGRAPH,
         Role.HEADING,
         "paragraph",
     ]
+
+
+def texts(found):
+    return [node.text for node in found.nodes if isinstance(node, Text)]
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_a_list_of_links_in_any_case_is_no_content(case):
+    items = "".join(f"<li><a href=/{i}>Another story {i}</a></li>" for i in range(9))
+    found = run("", after=case(f"<div><ul>{items}</ul></div>"))
+    assert len(texts(found)) == 3
+
+
+def test_the_chunks_of_an_article_are_taken_together():
+    chunk = '<div class="story-text"><p>{}</p></div>'
+    html = f"<body><div>{chunk.format(ONE)}<div><p>Advert</p></div>{chunk.format(TWO)}</div></body>"
+    assert texts(extract(html, URL, config=FAST)) == [ONE.strip(), TWO.strip()]
+
+
+@pytest.mark.parametrize(
+    "names", ["class='tag-cats author-jane'", "id=sharing-with-others", "class='post-meta'"]
+)
+def test_names_of_small_furniture_say_nothing_of_what_holds_prose(names):
+    assert ONE.strip() in texts(run(f"<div {names}><p>{ONE}</p></div>"))
+    assert "By Jane" not in texts(run(f"<div {names}><p>By Jane</p></div>"))
+
+
+def test_comments_are_no_content_though_they_are_longer_than_the_text():
+    comment = "A reader says that all of it is wrong, and says so at great length and loudly. "
+    comments = "".join(f"<div><p>{comment * 4}{i}</p></div>" for i in range(9))
+    found = run("", after=f"<div id=comments>{comments}</div>")
+    assert len(texts(found)) == 3
+
+
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ("<p>a < b and c <3 d</p>", ["a < b and c <3 d"]),
+        ("<ul><li>one<li>two</ul>", ["one", "two"]),
+        ("<table><tr><td>k<td>1<tr><td>l<td>2</table>", ["k | 1", "l | 2"]),
+        ("<table><tr><td><table><tr><td>k<td>1</table></td></tr></table>", ["k | 1"]),
+        ("<p>one<br>two<br> <br>three</p>", ["one\ntwo", "three"]),
+        ("<p>one <b>two</i> three</p>", ["one two three"]),
+        ("<div><section><p>one</div><p>two", ["one", "two"]),
+        ("<p title='a > b'>one</p><p title=\"it's\">two</p>", ["one", "two"]),
+        ("<?xml:namespace prefix = o /><p>one</p>", ["one"]),
+    ],
+)
+def test_tags_as_they_are_written(html, found):
+    assert texts(run(html))[2:-1] == found
 
 
 def test_text_of_news_pages(shared_data):
@@ -119,8 +168,8 @@ def test_text_of_news_pages(shared_data):
         found = extract(sample.body, sample.url, content_type=sample.content_type, config=FAST)
         pairs.append((sample.gold["article_body"], joined(found)))
     f1, _, recall = text_scores(pairs)
-    assert f1 >= 0.935
-    assert recall >= 0.97
+    assert f1 >= 0.96
+    assert recall >= 0.98
 
 
 def test_images_of_readability_pages(shared_data):
@@ -134,6 +183,6 @@ def test_images_of_readability_pages(shared_data):
         ]
         found = extract(sample.body, "http://fakehost/test/page.html", config=FAST)
         match_images(found, gold, scores)
-    assert scores.agree / scores.gold >= 0.85
-    assert scores.agree / scores.found >= 0.75
+    assert scores.agree / scores.gold >= 0.9
+    assert scores.agree / scores.found >= 0.83
     assert scores.ordered / scores.agree >= 0.99
