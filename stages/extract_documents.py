@@ -129,7 +129,7 @@ def _dropped(page: Page, dropped: DroppedImage) -> TaggedOutput:
         RULE,
         dropped.reason,
         None,
-        (dropped.detail or dropped.image.alt)[:_DETAIL_LENGTH],
+        dropped.detail[:_DETAIL_LENGTH],
     )
     return TaggedOutput(DROPPED, rejection)
 

@@ -11,7 +11,8 @@ images    recall, precision and order against the images in the expected output 
           tests (its own algorithm's taste). The errors of both halves were read while the rules of
           the accurate engine were written, so neither is held out
 lead      share of the lead images named for postlight's pages that are among the images
-pages/s   a CPU second on the first set, the best of the rounds for each page
+pages/s   a CPU second on the first set, the best of the rounds for each page. weft's include the
+          metadata (title, date, author, site, licence), which trafilatura reads on demand
 peak      resident memory of the process at its largest, in MB
 The second prints what weft missed, and how it does on the pages of the sample crawl (books: gold
 images kept, in order, furniture left out).
@@ -303,6 +304,7 @@ SYSTEMS: dict[str, System] = {
     "weft fast": _weft("fast"),
     "trafilatura fast": _trafilatura(fast=True),
     "trafilatura fast, images": _trafilatura(fast=True, include_images=True),
+    "  and with metadata": _trafilatura(fast=True, include_images=True, with_metadata=True),
     "trafilatura": _trafilatura(),
     "trafilatura, images": _trafilatura(include_images=True),
     "resiliparse": _each(_resiliparse),

@@ -83,6 +83,7 @@ _ATTRIBUTE = re.compile(
 # The common form: in lower case and double quotes, without character references.
 _PLAIN_ATTRIBUTES = re.compile(r"(?:\s+[a-z0-9_:-]+=\"[^\"&]*\")*+\s*/?")
 _PLAIN_ATTRIBUTE = re.compile(r"([a-z0-9_:-]+)=\"([^\"]*)\"")
+_PLAIN_SRC = re.compile(r"\ssrc=\"([^\"&]*)\"")
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|([A-Za-z][A-Za-z0-9]*+(?:;|(?!=))))")
 
 
@@ -116,6 +117,9 @@ class Tag:
     def get(self, name: str) -> str | None:
         found = self._attributes
         if found is None:
+            # All that is asked of most images, which are left out.
+            if name == "src" and (match := _PLAIN_SRC.search(self.written)):
+                return match[1]
             found = self._attributes = read_attributes(self.written)
         return found.get(name)
 

@@ -277,7 +277,6 @@ def assemble(
             sources[number] = said
         return sources[number]
 
-    sizes = [declared_size(image.element) for image in found.images]
     captions = _captions(found)
     caption_runs = {run for start, end, _ in captions for run in range(start, end)}
     judge = Judge(found, kept, caption_runs, lead_urls, config.min_side)
@@ -288,7 +287,7 @@ def assemble(
         if number in copies:
             verdicts.append((Reason.DUPLICATE, "stands in for the image before it"))
             continue
-        verdict = judge.judge(image, sizes[number], partial(sources_of, number))
+        verdict = judge.judge(image, partial(sources_of, number))
         if verdict.reason is None:
             if sources[number].urls[0] in seen:
                 verdicts.append((Reason.DUPLICATE, "shown before"))
@@ -305,15 +304,11 @@ def assemble(
     content = {number for number, (reason, _) in enumerate(verdicts) if reason is None}
     owners = _assign_captions(found, captions, content, kept)
     images = {
-        number: _image(
-            found.images[number], sources[number], sizes[number], owners.get(number, ""), base
-        )
+        number: _image(found.images[number], sources[number], owners.get(number, ""), base)
         for number in content
     }
     dropped = tuple(
-        DroppedImage(
-            _left_out(found.images[n], partial(sources_of, n), sizes[n], base), reason, n, detail
-        )
+        DroppedImage(_left_out(found.images[n], partial(sources_of, n), base), reason, n, detail)
         for n, (reason, detail) in enumerate(verdicts)
         if reason is not None
     )
@@ -428,9 +423,8 @@ def _close(original: Any, copy: Any) -> bool:
     return before is not None and (before is original or original in before.iter("img", "amp-img"))
 
 
-def _image(
-    image: RawImage, sources: Sources, size: tuple[int | None, int | None], caption: str, base: str
-) -> Image:
+def _image(image: RawImage, sources: Sources, caption: str, base: str) -> Image:
+    size = declared_size(image.element)
     return Image(
         url=sources.urls[0],
         candidates=sources.urls[1:],
@@ -443,18 +437,13 @@ def _image(
     )
 
 
-def _left_out(
-    image: RawImage,
-    sources: Callable[[], Sources],
-    size: tuple[int | None, int | None],
-    base: str,
-) -> Image:
-    """The record of an image that is no content: the URL that it shows, and its words."""
+def _left_out(image: RawImage, sources: Callable[[], Sources], base: str) -> Image:
+    """The record of an image that is no content: the URL that it shows."""
     url = absolute(base, image.element.get("src")) or absolute(base, image.element.get("data-src"))
     if not url:
         written = sources()
         url = next(iter(written.urls), "") or absolute(base, written.raw) or written.raw[:200]
-    return Image(url, alt=squeeze(image.element.get("alt")), width=size[0], height=size[1])
+    return Image(url)
 
 
 def _build(found: Walk, kept: set[int], images: dict[int, Image]) -> list[Node]:

@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from stages.extraction.sources import Sources, is_hidden
+from stages.extraction.sources import Sources, declared_size, is_hidden
 from stages.extraction.walk import FURNITURE_TAGS, RawImage
 
 
@@ -235,20 +235,13 @@ class Judge:
         self.headline = self._headline()
         self._container: dict[int, tuple[Reason, str] | None] = {}
 
-    def judge(
-        self,
-        image: RawImage,
-        size: tuple[int | None, int | None],
-        sources: Callable[[], Sources],
-    ) -> Judged:
+    def judge(self, image: RawImage, sources: Callable[[], Sources]) -> Judged:
         """What is wrong with an image as content. The place says no to most images of a page and
-        needs no URL, so URLs are asked for last."""
-        if reason := judge_size(size, self.min_side):
-            return reason
+        needs none of their attributes, so it is asked first."""
         if image.hidden in _HIDING_TAGS:
             return Judged(Reason.BOILERPLATE, f"inside {image.hidden}")
         if self._may_lead(image) and sources().urls and self._is_named(sources().urls[0]):
-            return Judged(None)
+            return judge_size(declared_size(image.element), self.min_side) or Judged(None)
         if image.hidden in FURNITURE_TAGS:
             return Judged(Reason.BOILERPLATE, f"inside {image.hidden}")
         if furniture := self._furniture(image.frame):
@@ -256,6 +249,9 @@ class Judge:
         verdict = self._by_place(image)
         if verdict.reason is not None:
             return verdict
+        size = declared_size(image.element)
+        if reason := judge_size(size, self.min_side):
+            return reason
         if not sources().urls:
             return Judged(Reason(sources().problem))
         return judge_name(image.element, sources().urls[0], size) or verdict
