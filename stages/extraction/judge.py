@@ -100,6 +100,7 @@ _PIXEL_SIDE = 3
 _PLAINLY_LARGE = 150
 
 
+@lru_cache(maxsize=20_000)
 def words(text: str) -> frozenset[str]:
     """Lower-case words of a name, split at camelCase: `headerLogo2` is headerlogo, header, logo.
 
@@ -224,12 +225,14 @@ class Judge:
         self.min_side = min_side
         self.kept_order = sorted(kept)
         self.lead_names = {name for url in lead_urls if (name := _file_name(url))}
-        sizes = found.sizes
-        self.all_text = [0, *accumulate(0 if i in captions else s for i, s in enumerate(sizes))]
-        self.kept_text = [
-            0,
-            *accumulate(s if i in kept and i not in captions else 0 for i, s in enumerate(sizes)),
-        ]
+        sizes = found.sizes.copy()
+        for run in captions:
+            sizes[run] = 0
+        self.all_text = [0, *accumulate(sizes)]
+        kept_sizes = [0] * len(sizes)
+        for run in kept:
+            kept_sizes[run] = sizes[run]
+        self.kept_text = [0, *accumulate(kept_sizes)]
         self.total = self.kept_text[-1]
         self.root = self._content_root()
         self.headline = self._headline()
@@ -394,10 +397,10 @@ class Judge:
         best = 0
         if not self.total:
             return best
-        starts, ends, kept = self.found.starts, self.found.ends, self.kept_text
-        for frame in range(len(starts)):
+        kept, least = self.kept_text, 4 * self.total
+        for frame, (start, end) in enumerate(zip(self.found.starts, self.found.ends, strict=True)):
             # Pre-order: a frame that passes lies inside every other one that passed.
-            if 5 * (kept[ends[frame]] - kept[starts[frame]]) >= 4 * self.total:
+            if 5 * (kept[end] - kept[start]) >= least:
                 best = frame
         return best
 
