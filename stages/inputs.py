@@ -131,7 +131,7 @@ def wacz_members(path: str) -> tuple[str, ...]:
       zipfile.BadZipFile: it is no zip file, or a damaged one.
     """
     with open_input(path) as file, zipfile.ZipFile(file) as wacz:
-        inside = sorted(name for name in wacz.namelist() if _ARCHIVE.search(name))
+        inside = sorted({name for name in wacz.namelist() if _ARCHIVE.search(name)})
     return tuple(f"{path}!{name}" for name in inside if name.startswith("archive/"))
 
 
@@ -288,7 +288,7 @@ def _open_zipped(path: str, member: str) -> BinaryIO:
         file.seek(info.header_offset)
         header = struct.unpack("<4s5H3I2H", file.read(30))
         if header[0] != b"PK\x03\x04":
-            raise zipfile.BadZipFile(f"{path}: {member} does not start where the directory says")
+            raise zipfile.BadZipFile(f"{member} does not start where the directory says")
         start = info.header_offset + 30 + header[9] + header[10]
         return cast(BinaryIO, io.BufferedReader(_Part(file, start, info.file_size), 128 * 1024))
     except BaseException:

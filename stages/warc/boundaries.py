@@ -85,11 +85,14 @@ def inflated_start(file: FileWindow, new_inflater: Callable[[], Inflater]) -> by
 
 
 def skip_frame(file: FileWindow) -> bool:
-    """Skips a frame that is no data, in lz4 and zstd alike; whether there was one."""
-    head = file.peek(8)
+    """Skips a whole frame that is no data, in lz4 and zstd alike; whether there was one."""
+    start, head = file.position, file.peek(8)
     if head[1:4] != b"\x2a\x4d\x18" or not 0x50 <= head[0] <= 0x5F:
         return False
-    file.skip(8 + int.from_bytes(head[4:8], "little"))
+    size = 8 + int.from_bytes(head[4:8], "little")
+    if file.skip(size) < size:
+        file.rewind(start)
+        return False
     return True
 
 

@@ -209,7 +209,9 @@ def read_records(
     def claimed(position: int) -> bool:
         return position == start or ((end is None or position < end) and claim(position))
 
-    if codec is None:
+    if not start and _is_blank(file):
+        yield Damage(0, 0, "the file holds nothing but zeros and blanks")
+    elif codec is None:
         _skip_records(file, start, max_payload)
         yield from _records(file, max_payload, claimed)
     elif not start or find_boundary(file, codec, start, stop):
@@ -286,6 +288,15 @@ def _sniff(file: FileWindow, name: str) -> Codec | None:
     if _starts_record(file):
         return None
     return next((c for suffix, c in _BY_SUFFIX.items() if name.lower().endswith(suffix)), None)
+
+
+def _is_blank(file: FileWindow) -> bool:
+    """Whether a file has bytes, and none of a record: one that was never written to its end."""
+    start = file.position
+    _, number = file.take_padding(0)
+    blank = number > 0 and not file.peek(1)
+    file.rewind(start)
+    return blank
 
 
 def _read_members(

@@ -7,6 +7,7 @@ import tracemalloc
 
 import lz4.frame
 import pytest
+import zstandard
 from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
@@ -180,6 +181,23 @@ def test_a_file_that_ends_inside_its_dictionary_is_not_read_as_empty():
     data = (DATA / "dictionary.warc.zst").read_bytes()
     with pytest.raises(UnreadableFile, match="ends inside its zstd dictionary"):
         list(read_records(io.BytesIO(data[:500])))
+
+
+def test_a_skippable_frame_that_reaches_past_the_end_hides_no_record():
+    frames = [zstandard.compress(plain(b"a")), zstandard.compress(plain(b"b"))]
+    skippable = b"\x50\x2a\x4d\x18\x05\xff\0\0hello"
+    found = list(read_records(io.BytesIO(skippable.join(frames))))
+    assert [getattr(f, "body", None) for f in found] == [b"a", None, b"b"]
+    assert found[1] == Damage(len(frames[0]), 0, "no zstd member starts here")
+
+
+@pytest.mark.parametrize("name", ["x.warc", "x.warc.gz", "x.arc"])
+def test_a_file_of_zeros_is_told(name):
+    damage = Damage(0, 0, "the file holds nothing but zeros and blanks")
+    assert list(read_records(io.BytesIO(bytes(500_000)), name)) == [damage]
+    parts = [(0, 400_000), (400_000, 500_000)]
+    found = [list(read_records(io.BytesIO(bytes(500_000)), name, 9, *part)) for part in parts]
+    assert found == [[damage], []]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096])
