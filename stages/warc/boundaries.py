@@ -51,10 +51,14 @@ def find_boundary(
     file.rewind(start)
     while file.find(codec.magic, stop):
         position = file.position
-        if holds_record(file, codec) and not _is_inside_member(file, codec, position, floor):
-            file.rewind(position)
-            return True
-        file.rewind(position + 1)
+        further = position + 1
+        if holds_record(file, codec):
+            end = _end_of_holder(file, codec, position, floor)
+            if end is None:
+                file.rewind(position)
+                return True
+            further = end
+        file.rewind(further)
     return False
 
 
@@ -103,11 +107,11 @@ class _Run(NamedTuple):
     at_end: bool = False
 
 
-def _is_inside_member(file: FileWindow, codec: Codec, position: int, floor: int) -> bool:
-    """Whether a whole member that starts after `floor` reaches over a place."""
+def _end_of_holder(file: FileWindow, codec: Codec, position: int, floor: int) -> int | None:
+    """Where a whole member ends that starts after `floor` and reaches over a place."""
     run = _follow(file, codec, position, position + codec.stored_block + 1)
     if run.at_end or run.end - position > codec.stored_block:
-        return False
+        return None
     ends: dict[int, int] = {position: run.end}  # of the runs that start at each place
     for before in _members_before(file, codec, position, floor):
         at: int | None = before
@@ -116,12 +120,12 @@ def _is_inside_member(file: FileWindow, codec: Codec, position: int, floor: int)
         if at is None:
             ends[before] = last
         elif at > position:
-            return True
+            return at
         else:
             ends[before] = ends[at]
         if ends[before] - before > codec.stored_block:
-            return False
-    return False
+            return None
+    return None
 
 
 def _follow(file: FileWindow, codec: Codec, start: int, enough: int) -> _Run:
