@@ -415,15 +415,17 @@ class _HttpFile(io.RawIOBase):
 
     def _accept(self, response: httpx.Response) -> None:
         status = response.status_code
+        part, _, total = response.headers.get("content-range", "").rpartition("/")
         if status == 416:  # at or past the end
-            self._size = int(response.headers.get("content-range", "").rpartition("/")[2] or 0)
+            self._size = int(total) if total.isdigit() else self._size
             raise _AtEnd
         if status in (404, 410):
             raise FileNotFoundError(f"{self._url}: HTTP status {status}")
         response.raise_for_status()
         if status == 206:
             self.answers_ranges = True
-            total = response.headers.get("content-range", "").rpartition("/")[2]
+            if (first := re.search(r"\d+(?=-)", part)) and int(first[0]) != self._position:
+                raise OSError(f"{self._url}: asked from byte {self._position}, got {part!r}")
             self._size = int(total) if total.isdigit() else None
         elif self._position:
             raise OSError(f"{self._url}: the server does not answer range requests")
