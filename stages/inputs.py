@@ -14,6 +14,7 @@ import re
 import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, cast
@@ -228,9 +229,13 @@ def _expand_remote(text: str, wanted: re.Pattern[str]) -> list[_Found]:
 def _read_list(path: str, crawl_prefix: str) -> Iterator[_Found]:
     with open_input(path) as file:
         data = file.read()
-    if data.startswith(b"\x1f\x8b"):
-        data = gzip.decompress(data)
-    lines = [(number, line.strip()) for number, line in enumerate(data.decode().splitlines(), 1)]
+    try:
+        if data.startswith(b"\x1f\x8b"):
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
+    except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
+        raise ValueError(f"inputs: the list {path} is damaged: {error}") from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise ValueError(f"inputs: the list {path} names no file")

@@ -110,6 +110,22 @@ def test_a_list_names_files(tree, name):
     assert WarcFile(lines[0], f"s3://commoncrawl/{lines[0]}") in found
 
 
+def test_a_list_may_start_with_a_byte_order_mark(tree):
+    (tree / "x.paths").write_bytes(b"\xef\xbb\xbfa/one.warc.gz\r\n")
+    assert [file.name for file in list_inputs([str(tree / "x.paths")])] == ["one.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(b"a/one.warc.gz")[:-9], gzip.compress(b"a")[:9] + b"\xff" * 9, b"\xff"],
+    ids=["cut", "corrupt", "no text"],
+)
+def test_a_damaged_list_is_an_error_that_names_it(tree, data):
+    (tree / "x.paths").write_bytes(data)
+    with pytest.raises(ValueError, match=r"the list .*x\.paths is damaged: "):
+        list_inputs([str(tree / "x.paths")])
+
+
 def test_what_matches_nothing_is_an_error(tree):
     with pytest.raises(ValueError, match=r"inputs: /no/such\.warc does not exist; check the path"):
         list_inputs(["/no/such.warc"])
