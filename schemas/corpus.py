@@ -202,8 +202,12 @@ def document_of(row: dict[str, Any]) -> Document:
     """The document of a row of `DOCUMENTS` as it was extracted, without what was found out since.
 
     Raises:
-      ValueError: a role is none.
+      ValueError: the columns do not fit together, or one that a document must have is empty.
     """
+    if lacking := [name for name in _NEEDED if row[name] in (None, "")]:
+        raise ValueError(f"a document without {', '.join(lacking)}")
+    if row["texts"].count(None) != len(row["image_info"]):
+        raise ValueError("texts and image_info differ in their number of images")
     infos = iter(row["image_info"])
     metadata: dict[str, Any] = {name: row[name] or "" for name in _METADATA}
     return Document(
@@ -219,6 +223,7 @@ def document_of(row: dict[str, Any]) -> Document:
     )
 
 
+_NEEDED = ("doc_id", "url", "texts", "roles", "image_info", "warc_offset", "warc_length")
 _METADATA = (
     "title", "date", "author", "site", "licence", "crawl_time", "canonical_url", "warc_file",
 )  # fmt: skip

@@ -28,7 +28,7 @@ from stages.inputs import COMMON_CRAWL, open_input
 
 COLUMNS = ("url", "warc_filename", "warc_record_offset", "warc_record_length")
 _ADDRESS = re.compile(r"[\d.]+|\[.*\]")
-_WWW = re.compile(r"^www\d*\.(?=.*\.)")
+_WWW = re.compile(r"^(www\d*\.)+")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,15 @@ class Chosen(NamedTuple):
     url: str
 
 
+class Nowhere(NamedTuple):
+    """A wanted row that does not say where its capture lies: what it says instead."""
+
+    url: str | None
+    name: str | None
+    offset: int | None
+    length: int | None
+
+
 @dataclass(frozen=True)
 class Stretch:
     """A run of bytes of a WARC that is read at once.
@@ -107,7 +116,7 @@ class Stretch:
         return max(row.offset + row.length for row in self.chosen)
 
 
-def choose(path: str, config: IndexConfig) -> Iterator[tuple[str, Chosen]]:
+def choose(path: str, config: IndexConfig) -> Iterator[tuple[str, Chosen] | Nowhere]:
     """Yields the WARC and the place of each capture of an index file that is wanted.
 
     The conditions are pushed down to Parquet: what its statistics exclude is not read.
@@ -125,8 +134,11 @@ def choose(path: str, config: IndexConfig) -> Iterator[tuple[str, Chosen]]:
             raise ValueError(f"no index of Common Crawl: {error}") from error
         for batch in scanner.to_batches():
             columns = (batch.column(name).to_pylist() for name in COLUMNS)
-            for url, name, offset, length in zip(*columns, strict=True):
-                if is_sampled(url, config.sample):
+            for row in zip(*columns, strict=True):
+                url, name, offset, length = row
+                if None in row or offset < 0 or length < 1:
+                    yield Nowhere(*row)
+                elif is_sampled(url, config.sample):
                     yield name, Chosen(offset, length, url)
 
 
@@ -152,7 +164,7 @@ def stretches(name: str, rows: Iterable[Chosen], config: IndexConfig) -> Iterato
 
 
 def _condition(config: IndexConfig, known: set[str]) -> pc.Expression:
-    condition = pc.field("warc_record_length") > 0
+    condition = pc.scalar(True)
     if config.status:
         condition &= pc.field("fetch_status").isin(config.status)
     if config.mime:

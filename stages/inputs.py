@@ -14,6 +14,7 @@ import re
 import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, cast
@@ -131,7 +132,7 @@ def wacz_members(path: str) -> tuple[str, ...]:
       zipfile.BadZipFile: it is no zip file, or a damaged one.
     """
     with open_input(path) as file, zipfile.ZipFile(file) as wacz:
-        inside = sorted(name for name in wacz.namelist() if _ARCHIVE.search(name))
+        inside = sorted({name for name in wacz.namelist() if _ARCHIVE.search(name)})
     return tuple(f"{path}!{name}" for name in inside if name.startswith("archive/"))
 
 
@@ -228,9 +229,13 @@ def _expand_remote(text: str, wanted: re.Pattern[str]) -> list[_Found]:
 def _read_list(path: str, crawl_prefix: str) -> Iterator[_Found]:
     with open_input(path) as file:
         data = file.read()
-    if data.startswith(b"\x1f\x8b"):
-        data = gzip.decompress(data)
-    lines = [(number, line.strip()) for number, line in enumerate(data.decode().splitlines(), 1)]
+    try:
+        if data.startswith(b"\x1f\x8b"):
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
+    except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
+        raise ValueError(f"inputs: the list {path} is damaged: {error}") from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise ValueError(f"inputs: the list {path} names no file")
@@ -288,7 +293,7 @@ def _open_zipped(path: str, member: str) -> BinaryIO:
         file.seek(info.header_offset)
         header = struct.unpack("<4s5H3I2H", file.read(30))
         if header[0] != b"PK\x03\x04":
-            raise zipfile.BadZipFile(f"{path}: {member} does not start where the directory says")
+            raise zipfile.BadZipFile(f"{member} does not start where the directory says")
         start = info.header_offset + 30 + header[9] + header[10]
         return cast(BinaryIO, io.BufferedReader(_Part(file, start, info.file_size), 128 * 1024))
     except BaseException:
@@ -415,15 +420,17 @@ class _HttpFile(io.RawIOBase):
 
     def _accept(self, response: httpx.Response) -> None:
         status = response.status_code
+        part, _, total = response.headers.get("content-range", "").rpartition("/")
         if status == 416:  # at or past the end
-            self._size = int(response.headers.get("content-range", "").rpartition("/")[2] or 0)
+            self._size = int(total) if total.isdigit() else self._size
             raise _AtEnd
         if status in (404, 410):
             raise FileNotFoundError(f"{self._url}: HTTP status {status}")
         response.raise_for_status()
         if status == 206:
             self.answers_ranges = True
-            total = response.headers.get("content-range", "").rpartition("/")[2]
+            if (first := re.search(r"\d+(?=-)", part)) and int(first[0]) != self._position:
+                raise OSError(f"{self._url}: asked from byte {self._position}, got {part!r}")
             self._size = int(total) if total.isdigit() else None
         elif self._position:
             raise OSError(f"{self._url}: the server does not answer range requests")

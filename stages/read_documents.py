@@ -3,8 +3,8 @@
 In: WarcFile, Parquet files of a documents table.  Out: Document, as extraction would leave it: what
 later stages found out (language, signals, clusters, images, matches) is left behind.
 
-A file that cannot be read is a failure; a page that an opt-out list names is rejected, as it would
-have been when it was read from its WARC.
+A file or a document that cannot be read is a failure; a page that an opt-out list names is
+rejected, as it would have been when it was read from its WARC.
 """
 
 from collections.abc import Iterable, Sequence
@@ -80,11 +80,18 @@ class _Read(beam.DoFn):
         try:
             with files.open_parquet(file.path) as parquet:
                 table = parquet.read_row_group(group, columns=list(_COLUMNS))
-                documents = [document_of(row) for row in table.cast(_schema()).to_pylist()]
+                rows = table.cast(_schema()).to_pylist()
         except _FAULTS as error:
             yield _failure(file, error)
             return
-        for document in documents:
+        for row in rows:
+            try:
+                document = document_of(row)
+            except _FAULTS as error:
+                who, url = row["doc_id"] or file.name, row["url"] or ""
+                failure = Failure(who, Kind.DOCUMENT, url, STAGE, _say(error), "", file.name)
+                yield _failed(failure)
+                continue
             _, objection = judge(self._rules, document)
             yield rejected(document, STAGE, objection) if objection else document
 
@@ -94,6 +101,12 @@ def _schema() -> pa.Schema:
 
 
 def _failure(file: WarcFile, error: Exception) -> TaggedOutput:
-    text = f"{type(error).__name__}: {error}"[:2_000]
-    failure = Failure(file.name, Kind.FILE, file.path, STAGE, text, "", file.name)
+    return _failed(Failure(file.name, Kind.FILE, file.path, STAGE, _say(error), "", file.name))
+
+
+def _failed(failure: Failure) -> TaggedOutput:
     return TaggedOutput(FAILED, failure)
+
+
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:2_000]

@@ -27,7 +27,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from schemas.image import ImageLocation
 from schemas.outcome import Failure, Kind, Rejection
 from schemas.page import Page
-from stages.cc_index import Chosen, IndexConfig, Stretch, choose, stretches
+from stages.cc_index import Chosen, IndexConfig, Nowhere, Stretch, choose, stretches
 from stages.doors import REJECTED, Identity, count_doors, to_failure
 from stages.inputs import (
     WarcFile,
@@ -343,9 +343,16 @@ class _Choose(beam.DoFn):
         self, file: WarcFile
     ) -> Iterable[tuple[str, Chosen] | TaggedOutput[Literal["failed"], Failure]]:
         try:
-            yield from choose(file.path, self._config)
+            for found in choose(file.path, self._config):
+                yield _nowhere(found, file) if isinstance(found, Nowhere) else found
         except Exception as error:  # noqa: BLE001 - the failed door
             yield _tagged("failed", _file_failure(file, error))
+
+
+def _nowhere(row: Nowhere, file: WarcFile) -> TaggedOutput:
+    who = page_id(file.name, 0, 0, repr(tuple(row)))
+    error = f"the index does not say where: {row}"
+    return _tagged("failed", Failure(who, Kind.PAGE, row.url or "", STAGE, error, "", file.name))
 
 
 def _stretches(rows: tuple[str, Iterable[Chosen]], config: IndexConfig) -> Iterator[Stretch]:

@@ -18,20 +18,28 @@ _STARTS = (
 _TOLD_BY_START = tuple(start for start, _ in _STARTS)
 # ISO-2022-JP changes to JIS X 0208: in seven bits, so that it is valid UTF-8, too.
 _JIS = (b"\x1b$B", b"\x1b$@")
-_META = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
+_META = re.compile(rb"<meta[\s/][^>]{0,500}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([a-zA-Z0-9_.:-]{2,40})", re.I)
 _PARAMETER = re.compile(r"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,40})", re.I)
 # The Standard looks at the first 1024 bytes; real pages put long scripts before the meta element.
 _HEAD_BYTES = 8_192
-_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+# The dashes of "<!-->" are both its start and its end.
+_COMMENT = re.compile(rb"<!(?=--).*?(?:-->|\Z)", re.DOTALL)
 # Supersets that browsers read these as. Source: WHATWG Encoding, 4.2 and its indexes.
 _WIDER = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "gb2312": "gb18030",
     "gbk": "gb18030",
     "shift_jis": "cp932",
     "euc_kr": "cp949",
     "big5": "big5hkscs",
     "iso8859-11": "cp874",
+    "tis-620": "cp874",
 }
+# Python's own, which no page is in, whatever its label says: some raise in spite of "replace".
+_NO_PAGES = {"charmap", "idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
 # Labels that are common and not in the Standard, or not in the library's table.
 _MORE = {
     "latin-1": "cp1252",
@@ -46,12 +54,13 @@ def python_codec(label: str) -> str | None:
     """The codec for a label of the web, None for one that nobody knows or that is no text."""
     label = label.strip().lower()
     name = map_encoding_to_html5(label, False) or _MORE.get(label, label)
-    name = _WIDER.get(name, name)
     try:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    return info.name if getattr(info, "_is_text_encoding", True) else None
+    if info.name in _NO_PAGES or not getattr(info, "_is_text_encoding", True):
+        return None
+    return _WIDER.get(info.name, info.name)
 
 
 def is_told_by_bytes(body: bytes) -> bool:
@@ -82,8 +91,10 @@ def decode(body: bytes, content_type: str = "") -> str:
     try:
         # Legacy text is almost never valid UTF-8, so valid UTF-8 beats any label.
         return body.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
+    except UnicodeDecodeError as error:
+        # So it is where a crawler cut the page inside a character.
+        if error.reason == "unexpected end of data" and not body[: error.start].isascii():
+            return body.decode("utf-8", "replace")
     labels = []
     if found := _PARAMETER.search(content_type):
         labels.append(found[1])

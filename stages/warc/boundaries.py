@@ -51,10 +51,14 @@ def find_boundary(
     file.rewind(start)
     while file.find(codec.magic, stop):
         position = file.position
-        if holds_record(file, codec) and not _is_inside_member(file, codec, position, floor):
-            file.rewind(position)
-            return True
-        file.rewind(position + 1)
+        further = position + 1
+        if holds_record(file, codec):
+            end = _end_of_holder(file, codec, position, floor)
+            if end is None:
+                file.rewind(position)
+                return True
+            further = end
+        file.rewind(further)
     return False
 
 
@@ -85,11 +89,14 @@ def inflated_start(file: FileWindow, new_inflater: Callable[[], Inflater]) -> by
 
 
 def skip_frame(file: FileWindow) -> bool:
-    """Skips a frame that is no data, in lz4 and zstd alike; whether there was one."""
-    head = file.peek(8)
+    """Skips a whole frame that is no data, in lz4 and zstd alike; whether there was one."""
+    start, head = file.position, file.peek(8)
     if head[1:4] != b"\x2a\x4d\x18" or not 0x50 <= head[0] <= 0x5F:
         return False
-    file.skip(8 + int.from_bytes(head[4:8], "little"))
+    size = 8 + int.from_bytes(head[4:8], "little")
+    if file.skip(size) < size:
+        file.rewind(start)
+        return False
     return True
 
 
@@ -100,11 +107,11 @@ class _Run(NamedTuple):
     at_end: bool = False
 
 
-def _is_inside_member(file: FileWindow, codec: Codec, position: int, floor: int) -> bool:
-    """Whether a whole member that starts after `floor` reaches over a place."""
+def _end_of_holder(file: FileWindow, codec: Codec, position: int, floor: int) -> int | None:
+    """Where a whole member ends that starts after `floor` and reaches over a place."""
     run = _follow(file, codec, position, position + codec.stored_block + 1)
     if run.at_end or run.end - position > codec.stored_block:
-        return False
+        return None
     ends: dict[int, int] = {position: run.end}  # of the runs that start at each place
     for before in _members_before(file, codec, position, floor):
         at: int | None = before
@@ -113,12 +120,12 @@ def _is_inside_member(file: FileWindow, codec: Codec, position: int, floor: int)
         if at is None:
             ends[before] = last
         elif at > position:
-            return True
+            return at
         else:
             ends[before] = ends[at]
         if ends[before] - before > codec.stored_block:
-            return False
-    return False
+            return None
+    return None
 
 
 def _follow(file: FileWindow, codec: Codec, start: int, enough: int) -> _Run:

@@ -18,6 +18,7 @@ Headers = tuple[tuple[str, str], ...]
 
 _STATUS = re.compile(rb"(?:HTTP/\d(?:\.\d+)?|ICY)[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _NO_CODING = frozenset({"", "identity", "none", "utf-8", "utf8", "binary", "8bit", "7bit"})
 
@@ -60,15 +61,10 @@ def parse_response(block: bytes) -> HttpMessage | None:
 
 def parse_fields(head: bytes) -> Headers:
     """Parses header lines: folded lines joined, lines without a colon ignored, names lower case."""
-    lines: list[bytes] = []
-    for line in head.split(b"\n"):
-        line = line.rstrip(b"\r")
-        if line[:1] in (b" ", b"\t") and lines:
-            lines[-1] += b" " + line.strip()
-        else:
-            lines.append(line)
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLD.sub(b" ", head)
     fields = []
-    for line in lines:
+    for line in head.split(b"\n"):
         name, colon, value = line.partition(b":")
         if colon and name.strip():
             fields.append((_text(name).strip().lower(), _text(value).strip()))

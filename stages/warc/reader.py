@@ -75,6 +75,9 @@ _WARC = re.compile(_WARC_LINE)
 _ARC = re.compile(_ARC_LINE)
 _NEXT_WARC = re.compile(rb"\n(?=%b[A-Za-z])" % _WARC_LINE)
 _NEXT_ARC = re.compile(rb"\n(?=%b)" % _ARC_LINE)
+# What is left of a header whose first bytes are damaged.
+_TORN_WARC = re.compile(rb"\nWARC-[A-Z][A-Za-z-]{2,40}:")
+_TORN_ARC = re.compile(rb" [0-9A-Fa-f.:-]{1,45} \d{14} [^\n]{0,1024}?\d[ \t]*\r?\n")
 _WARC_ENDS = (b"\r\n\r\n", b"\n\n")
 _NEXT_ANY = re.compile(rb"%b|%b" % (_NEXT_WARC.pattern, _NEXT_ARC.pattern))
 
@@ -206,7 +209,9 @@ def read_records(
     def claimed(position: int) -> bool:
         return position == start or ((end is None or position < end) and claim(position))
 
-    if codec is None:
+    if not start and _is_blank(file):
+        yield Damage(0, 0, "the file holds nothing but zeros and blanks")
+    elif codec is None:
         _skip_records(file, start, max_payload)
         yield from _records(file, max_payload, claimed)
     elif not start or find_boundary(file, codec, start, stop):
@@ -267,7 +272,10 @@ def _sniff(file: FileWindow, name: str) -> Codec | None:
         if head.startswith(codec.magic):
             return codec
     if head[:4] == b"\x5d\x2a\x4d\x18":
-        dictionary = file.take(8 + int.from_bytes(head[4:8], "little"))[8:]
+        size = int.from_bytes(head[4:8], "little")
+        dictionary = file.take(8 + size)[8:]
+        if len(dictionary) < size:
+            raise UnreadableFile("the file ends inside its zstd dictionary")
         if dictionary.startswith(_ZSTD.magic):
             try:
                 dictionary = zstandard.ZstdDecompressor().decompressobj().decompress(dictionary)
@@ -280,6 +288,15 @@ def _sniff(file: FileWindow, name: str) -> Codec | None:
     if _starts_record(file):
         return None
     return next((c for suffix, c in _BY_SUFFIX.items() if name.lower().endswith(suffix)), None)
+
+
+def _is_blank(file: FileWindow) -> bool:
+    """Whether a file has bytes, and none of a record: one that was never written to its end."""
+    start = file.position
+    _, number = file.take_padding(0)
+    blank = number > 0 and not file.peek(1)
+    file.rewind(start)
+    return blank
 
 
 def _read_members(
@@ -302,11 +319,16 @@ def _read_members(
             return
         if is_member:
             window = MemberWindow(file, offset, codec.new_inflater)
+            found = None
             try:
-                yield from _records(window, max_payload)
+                for found in _records(window, max_payload):
+                    yield found
                 continue
             except Damaged as error:
-                yield Damage(offset, window.record_at, str(error))
+                damage = Damage(offset, window.record_at, str(error))
+                # Of what is no record because the member is damaged, that was told.
+                if not isinstance(found, Damage) or found.inner_offset != damage.inner_offset:
+                    yield damage
         else:
             yield Damage(offset, 0, f"no {codec.name} member starts here")
         if not find_boundary(file, codec, offset + 1, stop, floor=offset):
@@ -403,7 +425,7 @@ def _skip_records(file: FileWindow, start: int, max_payload: int) -> None:
         block, length = file.position, header.length
         if length is not None and file.skip(length) == length:
             _, number = file.take_padding(_MAX_PADDING)
-            if _is_at_next(file, number):
+            if number and _is_at_next(file, number):
                 continue
         file.rewind(block)
         with contextlib.suppress(_BadBlock):
@@ -500,7 +522,9 @@ def _take_block(window: Window, header: _Header, limit: int) -> _Block:
 def _ends_well(window: Window, header: _Header, data: bytes, padding: bytes, number: int) -> bool:
     """Whether a block ended where its length says, seen from the padding after it."""
     if _is_at_next(window, number):
-        return True
+        # "ttp://" starts a header of an ARC, too: one that the block has taken the start of.
+        torn = header.is_arc and not number and data[-1:] not in (b"", b"\n")
+        return not torn or len(data) < (header.length or 0) or not window.peek(1)
     # What follows may be damaged itself: then the padding that the format asks for is enough.
     end, boundary = ((b"\n",), _NEXT_ARC) if header.is_arc else (_WARC_ENDS, _NEXT_WARC)
     return padding.startswith(end) and not boundary.search(data)
@@ -525,6 +549,9 @@ def _take_repaired(window: Window, header: _Header, limit: int) -> _Block:
     cut = length is None or size < length
     if cut and not agrees and not run.found and not window.bounded:
         raise _BadBlock("the file ends inside a record")
+    torn = _TORN_ARC if header.is_arc else _TORN_WARC
+    if not agrees and not window.bounded and torn.search(run.data):
+        raise _BadBlock("the block holds the rest of a damaged header")
     if agrees is False:
         raise _BadBlock("Content-Length is wrong, and the block is not what its digest says")
     return _Block(data, start + size, oversize, short=length is not None and cut and not agrees)

@@ -241,19 +241,22 @@ class Lz4Inflater:
 
     def __init__(self) -> None:
         self._inner = lz4_frame.LZ4FrameDecompressor()
+        self._held = 0  # bytes that the library has and is not through with
 
     @property
     def eof(self) -> bool:
         return bool(self._inner.eof)
 
     def inflate(self, data: bytes | memoryview, limit: int = INFLATE_BYTES) -> tuple[bytes, int]:
+        offered = b"" if self._held else bytes(data)
+        held = self._held or len(data)
         try:
-            if not self._inner.needs_input:
-                return self._inner.decompress(b"", limit), 0
-            out = self._inner.decompress(bytes(data), limit)
+            out = self._inner.decompress(offered, limit)
         except RuntimeError as error:
             raise Damaged(f"corrupt lz4 data: {error}") from error
-        return out, len(data) - len(self._inner.unused_data or b"")
+        # Only at the end of the frame does it say how much of them was of the frame.
+        self._held = 0 if self._inner.needs_input or self._inner.eof else held
+        return out, 0 if self._held else held - len(self._inner.unused_data or b"")
 
 
 class ZstdInflater:

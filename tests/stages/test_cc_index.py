@@ -231,6 +231,28 @@ def _short(error):
     return next((text for text in known if text in error), error)
 
 
+def test_a_row_that_does_not_say_where_is_a_failure_and_costs_no_other(beam_pipeline, crawl):
+    folder, rows = crawl
+    lacks = ["url", "warc_filename", "warc_record_offset", "warc_record_length"]
+    wrong = [{name: None} for name in lacks]
+    wrong += [{"warc_record_offset": -1}, {"warc_record_length": 0}, {"warc_record_length": -1}]
+    rows = [row | (wrong[n] if n < len(wrong) else {}) for n, row in enumerate(rows)]
+    index = folder / "part-0.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), index)
+    with beam_pipeline as p:
+        files = list_inputs([str(index)], index=True)
+        config = ReadConfig(cc_index=IndexConfig(str(folder)))
+        out = p | beam.Create(files) | ReadPages(config)
+        kept = out.kept | beam.Map(lambda page: (page.warc_file, page.url))
+        found = out.failed | beam.Map(
+            lambda f: (f.kind, f.url, f.warc_file, "does not say where" in f.error)
+        )
+        whole = [(row["warc_filename"], row["url"]) for row in rows[len(wrong) :]]
+        assert_that(kept, equal_to(whole), label="kept")
+        failed = [(Kind.PAGE, row["url"] or "", index.name, True) for row in rows[: len(wrong)]]
+        assert_that(found, equal_to(failed), label="failed")
+
+
 def test_what_is_no_index_is_a_failure_of_the_file(beam_pipeline, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no table")
     pq.write_table(pa.table({"url": ["x"]}), tmp_path / "b.parquet")
@@ -273,9 +295,10 @@ def test_conditions(tmp_path):
             row("www", host="www.b.example"),
             row("b", host="b.example"),
             row("other", host="notb.example"),
+            row("short", host="www.example", url_surtkey="example)/"),
         ],
     )
-    everything = {"plain", "xhtml", "german", "unknown", "www", "b", "other"}
+    everything = {"plain", "xhtml", "german", "unknown", "www", "b", "other", "short"}
     assert set(urls(path)) == everything
     assert set(urls(path, status=(301,))) == {"moved"}
     assert set(urls(path, status=(), mime=())) == everything | {"moved", "pdf"}
@@ -283,6 +306,7 @@ def test_conditions(tmp_path):
     assert set(urls(path, languages=("eng",))) == everything - {"german", "unknown"}
     assert set(urls(path, hosts=("b.example",))) == {"www", "b"}
     assert set(urls(path, hosts=("www.b.example",))) == {"www"}
+    assert set(urls(path, hosts=("www.example",))) == {"short"}
     assert set(urls(path, hosts=("b.example", "notb.example"))) == {"www", "b", "other"}
 
 

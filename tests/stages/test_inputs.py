@@ -110,6 +110,22 @@ def test_a_list_names_files(tree, name):
     assert WarcFile(lines[0], f"s3://commoncrawl/{lines[0]}") in found
 
 
+def test_a_list_may_start_with_a_byte_order_mark(tree):
+    (tree / "x.paths").write_bytes(b"\xef\xbb\xbfa/one.warc.gz\r\n")
+    assert [file.name for file in list_inputs([str(tree / "x.paths")])] == ["one.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(b"a/one.warc.gz")[:-9], gzip.compress(b"a")[:9] + b"\xff" * 9, b"\xff"],
+    ids=["cut", "corrupt", "no text"],
+)
+def test_a_damaged_list_is_an_error_that_names_it(tree, data):
+    (tree / "x.paths").write_bytes(data)
+    with pytest.raises(ValueError, match=r"the list .*x\.paths is damaged: "):
+        list_inputs([str(tree / "x.paths")])
+
+
 def test_what_matches_nothing_is_an_error(tree):
     with pytest.raises(ValueError, match=r"inputs: /no/such\.warc does not exist; check the path"):
         list_inputs(["/no/such.warc"])
@@ -166,6 +182,8 @@ class Server(http.server.BaseHTTPRequestHandler):
     refusals: ClassVar = []
     requests: ClassVar = []
     etags: ClassVar = []
+    says_size = True
+    misses_by = 0
 
     def do_GET(self):
         wanted = self.headers["Range"]
@@ -175,9 +193,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.refusals:
             return self.send_error(self.refusals.pop(0))
         start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        start -= min(start, self.misses_by)
         if start >= len(self.data):
             self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(self.data)}")
+            if self.says_size:
+                self.send_header("Content-Range", f"bytes */{len(self.data)}")
             self.send_header("Content-Length", "0")
             return self.end_headers()
         body = self.data[start:]
@@ -254,3 +274,17 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(server, monkeypatch):
     Server.etags[:] = ['"1"', '"2"']
     with open_input(server) as file, pytest.raises(OSError, match="the file changed"):
         file.read()
+
+
+def test_the_end_of_a_file_of_unsaid_size_is_no_end_of_what_precedes_it(server, monkeypatch):
+    monkeypatch.setattr(Server, "says_size", False)
+    with open_input(server, len(Server.data) + 9) as file:
+        assert file.read(9) == b""
+        file.seek(3)
+        assert file.read(9) == Server.data[3:12]
+
+
+def test_another_range_than_was_asked_for_is_an_error(server, monkeypatch):
+    monkeypatch.setattr(Server, "misses_by", 50)
+    with open_input(server, 3_000) as file, pytest.raises(OSError, match="asked from byte 3000"):
+        file.read(9)

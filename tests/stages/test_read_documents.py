@@ -41,3 +41,26 @@ def test_what_is_no_documents_table_is_a_failure(tmp_path, kind):
         named = out.failed | beam.Map(lambda f: (f.element_id, f.kind))
         assert_that(named, equal_to([("bad.parquet", "file")]), "failed")
         assert_that(out.rejected, equal_to([]), "rejected")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"texts": None}, "a document without texts"),
+        ({"doc_id": ""}, "a document without doc_id"),
+        ({"image_info": []}, "differ in their number of images"),
+        ({"roles": ["paragraph"]}, "shorter"),
+        ({"roles": ["no role"] * 5}, "no role"),
+    ],
+)
+def test_a_document_that_does_not_hold_together_is_a_failure_of_its_own(tmp_path, changes, error):
+    path = tmp_path / "c.parquet"
+    first, *others = sound_draft().documents
+    pq.write_table(pa.Table.from_pylist([first | changes, *others], DOCUMENTS), path)
+    with TestPipeline() as p:
+        out = p | beam.Create([WarcFile("c.parquet", str(path))]) | ReadDocuments()
+        ids = [f"{i:032x}" for i in (2, 3)]
+        assert_that(out.kept | beam.Map(lambda d: d.doc_id), equal_to(ids), "kept")
+        told = out.failed | beam.Map(lambda f: (f.kind, f.url, f.warc_file, error in f.error))
+        expected = [("document", first["url"], "c.parquet", True)]
+        assert_that(told, equal_to(expected), "failed")

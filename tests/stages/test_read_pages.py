@@ -1,6 +1,7 @@
 import hashlib
 import pathlib
 import threading
+import zipfile
 from collections import Counter
 
 import apache_beam as beam
@@ -249,6 +250,25 @@ def test_the_warcs_of_a_wacz_are_read(name):
         (c.url, c.body, c.warc_offset, c.warc_length) for c in read_captures(whole, ReadConfig())
     ]
     assert {c.warc_file for c in captures} == {f"{name}!archive/data.warc.gz"}
+
+
+def test_a_name_that_stands_twice_in_a_wacz_is_read_once(tmp_path):
+    path = tmp_path / "twice.wacz"
+    data = (BROKEN / "whole.warc.gz").read_bytes()
+    with zipfile.ZipFile(path, "w") as wacz:
+        wacz.writestr("archive/data.warc.gz", data)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            wacz.writestr("archive/data.warc.gz", data)
+    assert len([*read_captures(WarcFile("twice.wacz", str(path)), ReadConfig())]) == 20
+
+
+def test_a_failure_inside_a_wacz_does_not_say_where_it_lay(tmp_path):
+    path = tmp_path / "moved.wacz"
+    data = (BROKEN / "stored.wacz").read_bytes()
+    path.write_bytes(b"xx" + data[2:])
+    (failure,) = read_captures(WarcFile("moved.wacz", str(path)), ReadConfig())
+    assert "does not start where the directory says" in failure.error
+    assert str(tmp_path) not in failure.error
 
 
 # Captures that differ from an independent count, and why.

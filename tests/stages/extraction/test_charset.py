@@ -15,6 +15,13 @@ def test_valid_utf8_wins_over_a_wrong_label():
     assert decode(TEXT.encode(), "text/html; charset=windows-1251") == TEXT
 
 
+@pytest.mark.parametrize("label", ["windows-1251", "iso-8859-1", ""])
+def test_utf8_that_is_cut_inside_a_character_is_valid(label):
+    cut = RUSSIAN.encode().rstrip()[:-2]
+    assert decode(cut, f"text/html; charset={label}") == RUSSIAN.rstrip()[:-2] + "\ufffd"
+    assert decode("café".encode("cp1252"), f"text/html; charset={label}").startswith("caf")
+
+
 def test_the_http_charset_wins_over_the_meta_element():
     body = b'<meta charset="koi8-r">' + RUSSIAN.encode("windows-1251")
     assert decode(body, "text/html; charset=windows-1251").endswith(RUSSIAN)
@@ -36,7 +43,23 @@ def test_without_a_label_the_bytes_decide():
     assert decode(japanese.encode("euc_jp")) == japanese
 
 
-@pytest.mark.parametrize("label", ["utf8mb4", "none", "x-unknown", "base64", "rot13", "utf-8,gbk"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "utf8mb4",
+        "none",
+        "x-unknown",
+        "base64",
+        "rot13",
+        "utf-8,gbk",
+        "undefined",
+        "idna",
+        "punycode",
+        "charmap",
+        "unicode_escape",
+        "raw_unicode_escape",
+    ],
+)
 def test_unknown_labels_do_not_crash(label):
     assert decode(RUSSIAN.encode("windows-1251"), f"text/html; charset={label}") == RUSSIAN
 
@@ -73,6 +96,16 @@ def test_bytes_that_a_label_cannot_be_of(label):
 def test_a_meta_element_in_a_comment_is_none():
     body = b"<!-- <meta charset=koi8-r> --><meta charset=windows-1251>" + RUSSIAN.encode("cp1251")
     assert decode(body).endswith(RUSSIAN)
+    # The shortest comment, one that has no end where the meta element is looked for.
+    body = b"<!--><meta charset=windows-1251><!-- -->" + "“".encode("cp1251") * 20
+    assert decode(body).endswith("“" * 20)
+    body = b"<!-- <meta charset=koi8-r>" + b" " * 9_000 + b"-->" + RUSSIAN.encode("cp1251")
+    assert decode(body).endswith(RUSSIAN)
+
+
+def test_an_element_whose_name_starts_with_meta_is_none():
+    body = b"<metadata charset=koi8-r><meta charset=windows-1251>" + RUSSIAN.encode("cp1251")
+    assert decode(body).endswith(RUSSIAN)
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"\x00" * 100, bytes(range(256))])
@@ -90,5 +123,10 @@ def test_codecs_of_labels():
     assert python_codec("dos-874") == "cp874"
     assert python_codec("x-x-big5") == "big5hkscs"
     assert python_codec("koi") == "koi8-r"
+    # Labels that only Python knows are read as browsers read what they mean.
+    assert python_codec("iso8859_1") == python_codec("646") == "cp1252"
+    assert python_codec("tis620") == "cp874"
+    assert python_codec("s-jis") == "cp932"
+    assert python_codec("cp936") == "gb18030"
     assert python_codec("hex") is None
     assert python_codec("no such") is None

@@ -131,6 +131,22 @@ def test_a_large_archive_inside_a_record_is_not_read(damages):
         assert read_parts(bytes(data), "x.gz", cuts) == whole, cuts
 
 
+def test_a_large_archive_inside_a_record_is_looked_at_once():
+    class Counted(io.BytesIO):
+        taken = 0
+
+        def read(self, size=-1):
+            data = super().read(size)
+            self.taken += len(data)
+            return data
+
+    data = gzipped(record(0, archive(400, 3000)), 0) + gzipped(record(1, b"x"))
+    stream = Counted(data)
+    (found,) = read_records(stream, "x.gz", start=len(data) // 2)
+    assert found.url == "http://a.example/1"
+    assert stream.taken < 10 * len(data)
+
+
 def test_a_record_inside_a_plain_record_is_not_read():
     inside = b"".join(record(100 + n, blob(n, 100)) for n in range(3))
     data = record(0, b"x") + record(1, inside) + record(2, b"y")

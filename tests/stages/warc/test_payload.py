@@ -197,3 +197,8 @@ def test_what_is_no_response(block):
 def test_fields():
     head = b"A: 1\r\n folded\r\nno colon\r\nA:2\r\n: x\r\nB : 3: 4\r\n"
     assert parse_fields(head) == (("a", "1 folded"), ("a", "2"), ("b", "3: 4"))
+
+
+def test_a_field_of_very_many_lines_is_read_in_one_pass():
+    """In one for each line it takes minutes."""
+    assert parse_fields(b"A: 1" + b"\r\n\tb" * 1_000_000) == (("a", "1" + " b" * 1_000_000),)

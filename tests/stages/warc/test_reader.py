@@ -5,7 +5,9 @@ import json
 import pathlib
 import tracemalloc
 
+import lz4.frame
 import pytest
+import zstandard
 from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
@@ -128,6 +130,74 @@ def test_a_record_inside_a_payload_is_no_record():
     inside = plain(b"inner")
     (record,) = read_records(io.BytesIO(plain(b"\r\n\r\n" + inside + b"\r\n\r\n")))
     assert record.payload == b"\r\n\r\n" + inside + b"\r\n\r\n"
+
+
+def arc(*blocks):
+    head = b"http://a.example/%d 192.0.2.1 20240518093000 text/html %d\n"
+    return b"".join(head % (n, len(block)) + block + b"\n" for n, block in enumerate(blocks))
+
+
+def test_a_frame_that_inflates_to_far_more_than_its_size_does_not_cost_the_next():
+    frames = [plain(b"x" * 1_000_000), plain(b"next")]
+    data = b"".join(lz4.frame.compress(frame) for frame in frames)
+    assert [len(r.payload) for r in read_records(io.BytesIO(data))] == [1_000_000, 4]
+
+
+def test_an_arc_header_starts_at_the_start_of_a_line():
+    """A block that lacks bytes reaches into the next header, of which "ttp://" is left."""
+    data = arc(b"1" * 50, b"2" * 50, b"3" * 50).replace(b"1111", b"11", 1)
+    records = list(read_records(io.BytesIO(data)))
+    assert [r.url for r in records] == [f"http://a.example/{n}" for n in range(3)]
+    assert [len(r.body) for r in records] == [48, 50, 50]
+    assert [r.truncated for r in records] == ["unspecified", "", ""]
+    for cut in range(1, len(data)):
+        parts = [
+            *read_records(io.BytesIO(data), stop=cut),
+            *read_records(io.BytesIO(data), start=cut),
+        ]
+        assert parts == records
+
+
+@pytest.mark.parametrize(("pack", "start"), [(plain, b"WARC/1.1\r\n"), (arc, b"http://a.exa")])
+def test_a_damage_at_the_border_of_two_records_does_not_join_them(pack, start):
+    data = pack(b"0" * 50, b"1" * 50, b"2" * 50, b"3" * 50)
+    at = data.index(start, data.index(b"1111"))
+    data = data[: at - 9] + b"x" * (9 + len(start)) + data[at + len(start) :]
+    found = list(read_records(io.BytesIO(data)))
+    assert [f.url[-1] for f in found if isinstance(f, Record)] == ["0", "3"]
+    (damage,) = (f for f in found if isinstance(f, Damage))
+    assert data.rindex(start, 0, at - 9) == damage.offset
+    assert "the rest of a damaged header" in damage.error
+
+
+def test_a_member_whose_damage_makes_no_record_of_it_is_one_damage():
+    data = bytearray(gzipped(b"no" + plain(b"x")))
+    data[-8] ^= 1  # the checksum
+    found = list(read_records(io.BytesIO(data)))
+    assert found == [Damage(0, 0, "no record starts here")]
+
+
+def test_a_file_that_ends_inside_its_dictionary_is_not_read_as_empty():
+    data = (DATA / "dictionary.warc.zst").read_bytes()
+    with pytest.raises(UnreadableFile, match="ends inside its zstd dictionary"):
+        list(read_records(io.BytesIO(data[:500])))
+
+
+def test_a_skippable_frame_that_reaches_past_the_end_hides_no_record():
+    frames = [zstandard.compress(plain(b"a")), zstandard.compress(plain(b"b"))]
+    skippable = b"\x50\x2a\x4d\x18\x05\xff\0\0hello"
+    found = list(read_records(io.BytesIO(skippable.join(frames))))
+    assert [getattr(f, "body", None) for f in found] == [b"a", None, b"b"]
+    assert found[1] == Damage(len(frames[0]), 0, "no zstd member starts here")
+
+
+@pytest.mark.parametrize("name", ["x.warc", "x.warc.gz", "x.arc"])
+def test_a_file_of_zeros_is_told(name):
+    damage = Damage(0, 0, "the file holds nothing but zeros and blanks")
+    assert list(read_records(io.BytesIO(bytes(500_000)), name)) == [damage]
+    parts = [(0, 400_000), (400_000, 500_000)]
+    found = [list(read_records(io.BytesIO(bytes(500_000)), name, 9, *part)) for part in parts]
+    assert found == [[damage], []]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096])
